@@ -1,0 +1,44 @@
+"""Channels: which action dimensions an operator holds in an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autonomy.types import Channels, Mask, UserError
+
+
+def _check_dims(dims: Sequence[int], dim: int) -> None:
+    if not isinstance(dims, Sequence) or isinstance(dims, str):
+        raise UserError(f"channels {dims!r} are not a list such as [0,3]; the valid dimensions are 0 to {dim - 1}")
+    wrong = [d for d in dims if isinstance(d, bool) or not isinstance(d, int) or not 0 <= d < dim]
+    if wrong or len(set(dims)) != len(dims):
+        raise UserError(f"channels {list(dims)} are not distinct action dimensions; the valid ones are 0 to {dim - 1}")
+
+
+class FixedChannels(Channels):
+    """The same dimensions in every episode. Raises `UserError` for a dimension outside 0..D-1."""
+
+    def __init__(self, dims: Sequence[int], dim: int, name: str | None = None) -> None:
+        _check_dims(dims, dim)
+        dims = list(dims)
+        self.name = name or f"dims-{'-'.join(map(str, dims))}"
+        self._mask = np.isin(np.arange(dim), dims)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Mask:
+        return np.tile(self._mask, (n, 1))
+
+
+class RandomChannels(Channels):
+    """A uniformly drawn set of `k` dimensions, one draw an episode. Raises `UserError` unless 0 <= k <= D."""
+
+    def __init__(self, k: int, dim: int, name: str | None = None) -> None:
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= dim:
+            raise UserError(f"random channels need k between 0 and {dim}, got {k!r}")
+        self.name = name or f"random-{k}"
+        self._k, self._dim = k, dim
+
+    def sample(self, n: int, rng: np.random.Generator) -> Mask:
+        ranks = rng.random((n, self._dim)).argsort(axis=1).argsort(axis=1)
+        return np.asarray(ranks < self._k)

@@ -1,0 +1,106 @@
+"""The nouns of the project: demonstrations, operators, assistants, channels and the one error that people see."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class UserError(ValueError):
+    """A mistake that a person can mend. Its text is one sentence that names the valid choices; programs exit with 2."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """One demonstration: `states` (T, S) and `actions` (T, D) in [-1, 1], and the tasks it completed, in order."""
+
+    states: Array
+    actions: Array
+    completed: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    def __repr__(self) -> str:
+        return f"Episode(steps={len(self)}, completed={list(self.completed)})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Demonstrations:
+    """What every data source ends as. Splits are by episode, never by row."""
+
+    episodes: tuple[Episode, ...]
+    tasks: tuple[str, ...]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.episodes)
+
+    def __iter__(self) -> Iterator[Episode]:
+        return iter(self.episodes)
+
+    @property
+    def steps(self) -> int:
+        return sum(len(episode) for episode in self.episodes)
+
+    def rows(self) -> tuple[Array, Array]:
+        """All states (N, S) and actions (N, D), in the order of the episodes."""
+        return (
+            np.concatenate([episode.states for episode in self.episodes]),
+            np.concatenate([episode.actions for episode in self.episodes]),
+        )
+
+    def __repr__(self) -> str:
+        return f"Demonstrations({self.source!r}, episodes={len(self)}, steps={self.steps})"
+
+
+class Channels(Protocol):
+    """The law of which action dimensions the operator holds in an episode."""
+
+    name: str
+
+    def sample(self, n: int, rng: np.random.Generator) -> Mask:
+        """`n` operator masks, (n, D) bool; True where the operator moves the dimension."""
+        ...
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """Whoever moves the operator's dimensions: a proxy policy or a person. One object serves B environments."""
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        """A new episode begins in environment `index`; `rng` the episode's generator, `mask` (D,) what it holds."""
+        ...
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        """The action (B, D) that the operator would execute; the caller uses the operator's dimensions of it."""
+        ...
+
+    def intent(self, index: int) -> tuple[str, ...]:
+        """The tasks that the operator means to do in environment `index`, in order; empty when it has no such plan."""
+        ...
+
+
+@runtime_checkable
+class Assistant(Protocol):
+    """Fills in the dimensions that the operator does not hold. Stable-Baselines3's `predict` seam."""
+
+    def predict(
+        self,
+        observation: Mapping[str, NDArray[Any]],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Array, Any]:
+        """Whole actions (B, D) for `{"state": (B, S), "operator_action": (B, D), "operator_mask": (B, D)}`.
+
+        An empty mask asks for full autonomy. The operator's dimensions come back as they were given.
+        """
+        ...

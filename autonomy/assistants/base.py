@@ -1,0 +1,64 @@
+"""What every learned assistant shares: the normaliser and Stable-Baselines3's `predict`."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from autonomy.data.normaliser import Normaliser
+from autonomy.types import Array, UserError
+
+
+class TorchAssistant(nn.Module, abc.ABC):
+    """A network that fills in actions (B, D) from states (B, S) and what the operator does."""
+
+    def __init__(self, state_dim: int, action_dim: int) -> None:
+        super().__init__()
+        self.state_dim, self.action_dim = state_dim, action_dim
+        self.normaliser = Normaliser(torch.zeros(state_dim), torch.ones(state_dim))
+
+    @abc.abstractmethod
+    def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        """The scalar training loss of rows `states` (B, S), in the data's units, and `actions` (B, D)."""
+
+    @abc.abstractmethod
+    def complete(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:
+        """Actions (B, D) given the operator's values (B, D) where `mask` (B, D) is True."""
+
+    def fit_normaliser(self, states: Tensor) -> None:
+        """Standardise by the mean and deviation of the training states (N, S)."""
+        self.normaliser = Normaliser.fit(states)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        observation: Mapping[str, NDArray[Any]],
+        state: Any = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Array, Any]:
+        """See `autonomy.types.Assistant`. Raises `UserError` for a state, action or mask of the wrong width."""
+        device = next(self.parameters()).device
+        states, operator, mask = (
+            torch.as_tensor(np.asarray(observation[key]), device=device)
+            for key in ("state", "operator_action", "operator_mask")
+        )
+        self._check(states, operator, mask)
+        mask = mask.bool()
+        operator = operator.float().clamp(-1, 1)
+        filled = self.complete(states.float(), operator, mask).clamp(-1, 1)
+        return torch.where(mask, operator, filled).cpu().numpy(), state
+
+    def _check(self, states: Tensor, operator: Tensor, mask: Tensor) -> None:
+        widths = (states.shape[-1], operator.shape[-1], mask.shape[-1])
+        if widths != (self.state_dim, self.action_dim, self.action_dim):
+            raise UserError(
+                f"the assistant takes states of width {self.state_dim} and operator actions and masks of width "
+                f"{self.action_dim}, got {widths[0]}, {widths[1]} and {widths[2]}"
+            )

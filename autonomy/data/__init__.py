@@ -1,0 +1,1 @@
+"""Demonstrations: sources, relabelling, splits, the normaliser and the data card."""

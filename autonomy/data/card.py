@@ -1,0 +1,98 @@
+"""The data card: what a set of demonstrations holds, at a glance and as plain values for a report."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from autonomy.types import Demonstrations
+
+SATURATED = 0.999
+"""An action this large, either way, is at its limit; D4RL clips to it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """Facts about demonstrations. `reward`: the mean number of the environment's `tasks` that an episode completes.
+
+    `lengths`: the shortest, the median and the longest, in steps. `completions`: task -> episodes that completed it,
+    the environment's tasks first. `orders`: (order, episodes), the most frequent first. `saturated`: share of actions
+    at their limit, one for each action dimension. `content_hash`: see the function.
+    """
+
+    source: str
+    tasks: tuple[str, ...]
+    episodes: int
+    steps: int
+    state_dim: int
+    lengths: tuple[int, float, int]
+    reward: float
+    completions: dict[str, int]
+    orders: tuple[tuple[tuple[str, ...], int], ...]
+    saturated: tuple[float, ...]
+    content_hash: str
+
+    @classmethod
+    def of(cls, demonstrations: Demonstrations) -> Card:
+        """The card of at least one episode."""
+        lengths = [len(episode) for episode in demonstrations]
+        orders = Counter(episode.completed for episode in demonstrations)
+        counts = Counter(task for episode in demonstrations for task in episode.completed)
+        _, actions = demonstrations.rows()
+        return cls(
+            source=demonstrations.source,
+            tasks=demonstrations.tasks,
+            episodes=len(demonstrations),
+            steps=demonstrations.steps,
+            state_dim=demonstrations.episodes[0].states.shape[1],
+            lengths=(min(lengths), float(np.median(lengths)), max(lengths)),
+            reward=sum(counts[task] for task in demonstrations.tasks) / len(demonstrations),
+            completions={task: counts[task] for task in dict.fromkeys((*demonstrations.tasks, *sorted(counts)))},
+            orders=tuple(sorted(orders.items(), key=lambda item: (-item[1], item[0]))),
+            saturated=tuple(float(share) for share in (np.abs(actions) >= np.float32(SATURATED)).mean(axis=0)),
+            content_hash=content_hash(demonstrations),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as plain values that JSON can hold."""
+        return {
+            **dataclasses.asdict(self),
+            "tasks": list(self.tasks),
+            "lengths": dict(zip(("min", "median", "max"), self.lengths, strict=True)),
+            "orders": [{"order": list(order), "episodes": count} for order, count in self.orders],
+            "saturated": list(self.saturated),
+        }
+
+    def text(self, top: int = 10) -> str:
+        """The card for a terminal, with the `top` most frequent orders."""
+        shortest, median, longest = self.lengths
+        lines = [
+            f"source        {self.source}",
+            f"episodes      {self.episodes:,}",
+            f"transitions   {self.steps:,}",
+            f"lengths       {shortest} to {longest}, median {median:g}",
+            f"state dims    {self.state_dim}",
+            f"reward        {self.reward:.2f} of {len(self.tasks)} on average ({', '.join(self.tasks)})",
+            "completed     episodes",
+            *(f"  {task:<14}{count:>5}" for task, count in self.completions.items()),
+            "orders        episodes",
+            *(f"  {count:>5}  {', '.join(order) or 'nothing'}" for order, count in self.orders[:top]),
+        ]
+        if len(self.orders) > top:
+            lines.append(f"         and {len(self.orders) - top} more")
+        shares = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.saturated))
+        return "\n".join([*lines, f"saturated     {shares}", f"content hash  {self.content_hash}"])
+
+
+def content_hash(demonstrations: Demonstrations) -> str:
+    """SHA-256 over the shapes and bytes (little-endian float32) of every episode's states and actions."""
+    digest = hashlib.sha256()
+    for episode in demonstrations:
+        for array in (episode.states, episode.actions):
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+    return digest.hexdigest()

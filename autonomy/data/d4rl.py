@@ -1,0 +1,86 @@
+"""D4RL's kitchen files: flat HDF5 with one row a step, episodes one after the other."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from autonomy.data import kitchen
+from autonomy.data.source import check_actions, check_observations, make_demonstrations, make_episode
+from autonomy.types import Demonstrations, Episode, UserError
+
+GOAL_DIM = 30
+_LAYOUT = (
+    f"a D4RL kitchen file holds observations (N, {kitchen.POSE_DIM + GOAL_DIM}), actions (N, {kitchen.ACTION_DIM}) "
+    "and terminals (N,) or timeouts (N,)"
+)
+_ENDS = ("terminals", "timeouts")
+
+
+class D4RLSource:
+    """Kitchen demonstrations from one or several HDF5 files in D4RL's layout; `timeouts`, `rewards`, `infos` optional.
+
+    Observations (N, 60) are 9 robot and 21 object positions and a constant goal, which is dropped. Rewards are never
+    read: what an episode completed is worked out from the object positions. Rows after the last end are an episode too.
+    Raises `UserError` when `obs` is "full", since the files hold no velocities.
+    """
+
+    def __init__(self, path: str | Iterable[str] | None, tasks: Iterable[str], obs: str = "pose") -> None:
+        files = [path] if isinstance(path, str | Path) else list(path) if isinstance(path, Iterable) else []
+        if not files or not all(isinstance(file, str | Path) for file in files):
+            raise UserError("data=d4rl needs data.path=FILE or data.path=[FILE,FILE]")
+        if obs != "pose":
+            raise UserError(f"D4RL files hold no velocities, so obs={obs} is not available; the valid one is obs=pose")
+        self._files = [Path(file).expanduser() for file in files]
+        self._tasks = kitchen.check_tasks(tasks)
+
+    def load(self) -> Demonstrations:
+        """Every episode of every file, in order."""
+        source = "d4rl: " + ", ".join(file.name for file in self._files)
+        return make_demonstrations((e for file in self._files for e in _episodes(file)), self._tasks, source)
+
+
+def _episodes(file: Path) -> Iterator[Episode]:
+    arrays = _read(file)
+    _check_shapes(file, arrays)
+    check_actions(str(file), arrays["actions"])
+    observations = arrays["observations"][:, : kitchen.POSE_DIM]
+    check_observations(str(file), observations)
+    ends = np.logical_or.reduce([arrays[key].reshape(-1) != 0 for key in _ENDS if key in arrays])
+    bounds = [0, *(np.flatnonzero(ends[:-1]) + 1), len(ends)]
+    for start, stop in itertools.pairwise(bounds):
+        yield make_episode(observations[start:stop], arrays["actions"][start:stop], "pose")
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    """The arrays that matter. Raises `UserError` for a file that is missing, truncated or no HDF5 file."""
+    if not file.is_file():
+        raise UserError(f"{file}: there is no such file; data.path takes D4RL kitchen files (HDF5)")
+    try:
+        with h5py.File(file, "r") as content:
+            keys = [key for key in ("observations", "actions", *_ENDS) if isinstance(content.get(key), h5py.Dataset)]
+            return {key: np.asarray(content[key]) for key in keys}
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{file}: damaged, truncated or no HDF5 file ({reason}); {_LAYOUT}") from error
+
+
+def _check_shapes(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    missing = [key for key in ("observations", "actions") if key not in arrays]
+    if missing or not any(key in arrays for key in _ENDS):
+        raise UserError(f"{file}: no {missing[0] if missing else ' or '.join(_ENDS)} in it; {_LAYOUT}")
+    rows = len(arrays["actions"]) if arrays["actions"].ndim else 0
+    valid: dict[str, list[tuple[int, ...]]] = {
+        "observations": [(rows, kitchen.POSE_DIM + GOAL_DIM)],
+        "actions": [(rows, kitchen.ACTION_DIM)],
+        **{key: [(rows,), (rows, 1)] for key in _ENDS},
+    }
+    for key, array in arrays.items():
+        if not rows or array.shape not in valid[key] or array.dtype.kind not in "fiub":
+            raise UserError(f"{file}: {key} has shape {array.shape} and type {array.dtype}; {_LAYOUT}, numbers, N >= 1")

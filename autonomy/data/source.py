@@ -1,0 +1,64 @@
+"""What every data source shares: the one method, and the checks on its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autonomy.data import kitchen
+from autonomy.types import Demonstrations, Episode, UserError
+
+
+class Source(Protocol):
+    """Where demonstrations come from. Its constructor's signature is its configuration."""
+
+    def load(self) -> Demonstrations:
+        """All episodes. Raises `UserError` for data that are missing, damaged, of the wrong shape or out of range."""
+        ...
+
+
+def check_actions(where: str, actions: NDArray[Any]) -> None:
+    """Raise `UserError` unless the actions (T, D) are finite and in [-1, 1]; `where` names them in the sentence."""
+    wrong = np.argwhere(~np.isfinite(actions) | (np.abs(actions) > 1.0))
+    if len(wrong):
+        row, dim = wrong[0]
+        raise UserError(
+            f"{where}: action {actions[row, dim]:g} in row {row}, dimension {dim}; "
+            "valid actions are finite numbers between -1 and 1"
+        )
+
+
+def check_observations(where: str, observations: NDArray[Any]) -> None:
+    """Raise `UserError` unless the observations (T, S) are finite."""
+    wrong = np.argwhere(~np.isfinite(observations))
+    if len(wrong):
+        row, dim = wrong[0]
+        raise UserError(
+            f"{where}: observation {observations[row, dim]:g} in row {row}, dimension {dim}; "
+            "valid observations are finite numbers"
+        )
+
+
+def make_episode(observations: NDArray[Any], actions: NDArray[Any], obs: str) -> Episode:
+    """An episode from observations (T, S) or, with the one after the last action, (T + 1, S), and actions (T, D).
+
+    The tasks are relabelled from all the observations: the step that ends an episode shows only in the last one.
+    """
+    poses = kitchen.poses(observations)
+    states = (poses if obs == "pose" else observations)[: len(actions)]
+    return Episode(
+        np.ascontiguousarray(states, dtype=np.float32),
+        np.ascontiguousarray(actions, dtype=np.float32),
+        kitchen.completed(poses),
+    )
+
+
+def make_demonstrations(episodes: Iterable[Episode], tasks: tuple[str, ...], source: str) -> Demonstrations:
+    """Demonstrations of at least one episode. Raises `UserError` when there is none."""
+    demonstrations = Demonstrations(tuple(episodes), tasks, source)
+    if not demonstrations.episodes:
+        raise UserError(f"{source} holds no episode of two steps or more; demonstrations need at least one")
+    return demonstrations

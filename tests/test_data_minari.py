@@ -1,0 +1,181 @@
+"""Minari sets in the local store: layouts, relabelling, damage, and downloads that cannot be."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import minari
+import numpy as np
+import pytest
+from minari.storage import get_dataset_path
+
+from autonomy.data.minari import MinariSource
+from autonomy.types import UserError
+from tests.data_files import actions, full, poses, write_minari
+
+TASKS = ("microwave", "kettle", "bottom burner", "light switch")
+ORDERS = [("kettle", "microwave", "light switch"), ("bottom burner", "hinge cabinet")]
+ID = "test/kitchen-v0"
+FLAT = gymnasium.spaces.Box(-np.inf, np.inf, (59,), np.float64)
+NESTED = gymnasium.spaces.Dict({"observation": FLAT, "achieved_goal": gymnasium.spaces.Box(-9, 9, (7,), np.float64)})
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "store"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("MINARI_REMOTE", raising=False)
+    return tmp_path / "store"
+
+
+def _episodes(*lengths: int) -> list[tuple[Any, Any]]:
+    """Pairs of observations (T + 1, 59) and actions (T, 9); the last task is done only after the last action."""
+    orders = [ORDERS[number % 2] if steps > 1 else () for number, steps in enumerate(lengths)]
+    return [
+        (full(poses(order, steps + 1)), actions(steps, seed))
+        for seed, (order, steps) in enumerate(zip(orders, lengths, strict=True))
+    ]
+
+
+def _write_nested(episodes: list[tuple[Any, Any]]) -> None:
+    write_minari(
+        ID, [({"observation": o, "achieved_goal": np.zeros((len(o), 7))}, action) for o, action in episodes], NESTED
+    )
+
+
+def test_the_layout_of_d4rl_kitchen_v2_is_read(store: Path) -> None:
+    episodes = _episodes(12, 14)
+    _write_nested(episodes)
+    demonstrations = MinariSource(ID, TASKS).load()
+    assert [episode.completed for episode in demonstrations] == ORDERS
+    for episode, (observations, action) in zip(demonstrations, episodes, strict=True):
+        assert episode.states.shape == (len(action), 30)
+        assert episode.states.dtype == episode.actions.dtype == np.float32
+        np.testing.assert_array_equal(episode.states[:, :9], observations[:-1, :9].astype(np.float32))
+        np.testing.assert_array_equal(episode.states[:, 9:], observations[:-1, 18:39].astype(np.float32))
+        np.testing.assert_array_equal(episode.actions, action)
+    assert (demonstrations.tasks, demonstrations.source) == (TASKS, f"minari: {ID}")
+
+
+def test_flat_observations_are_read(store: Path) -> None:
+    episodes = _episodes(12, 14)
+    write_minari(ID, episodes, FLAT)
+    demonstrations = MinariSource(ID, TASKS, obs="full").load()
+    np.testing.assert_array_equal(demonstrations.episodes[0].states, episodes[0][0][:-1].astype(np.float32))
+    assert [episode.completed for episode in demonstrations] == ORDERS
+
+
+def test_poses_are_read_but_hold_no_velocities(store: Path) -> None:
+    episode = (poses(ORDERS[0], 10).astype(np.float32), actions(9))
+    write_minari(ID, [episode], gymnasium.spaces.Box(-np.inf, np.inf, (30,), np.float32))
+    np.testing.assert_array_equal(MinariSource(ID, TASKS).load().episodes[0].states, episode[0][:-1])
+    with pytest.raises(UserError, match=r"obs=full are \(T \+ 1, 59\)"):
+        MinariSource(ID, TASKS, obs="full").load()
+
+
+def test_episodes_of_length_one_are_dropped(store: Path) -> None:
+    _write_nested(_episodes(1, 14, 1))
+    demonstrations = MinariSource(ID, TASKS).load()
+    assert [len(episode) for episode in demonstrations] == [14]
+
+
+def test_nothing_but_short_episodes_is_refused(store: Path) -> None:
+    _write_nested(_episodes(1, 1))
+    with pytest.raises(UserError, match=rf"minari: {ID} holds no episode of two steps or more"):
+        MinariSource(ID, TASKS).load()
+
+
+def test_an_absent_set_names_the_ids_that_are_there(store: Path) -> None:
+    _write_nested(_episodes(12))
+    with pytest.raises(UserError, match=rf"absent-v0 is not in the local store; .*: {ID}; data\.download=true"):
+        MinariSource("absent-v0", TASKS).load()
+
+
+def test_malformed_ids_and_unknown_tasks_and_obs_are_refused() -> None:
+    for id in ("no version", "kitchen", "../kitchen-v0"):
+        with pytest.raises(UserError, match=r"is no Minari id; a valid one is D4RL/kitchen/mixed-v2"):
+            MinariSource(id, TASKS)
+    with pytest.raises(UserError, match=r"the valid tasks are"):
+        MinariSource(ID, ["oven"])
+    with pytest.raises(UserError, match=r"unknown obs 'video'; the valid ones are pose, full"):
+        MinariSource(ID, TASKS, obs="video")
+
+
+def test_a_download_without_a_network_fails_at_once_and_leaves_nothing(store: Path) -> None:
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"downloading .* failed \(no connection to http://127\.0\.0\.1:9") as refused:
+        MinariSource(ID, TASKS, download=True).load()
+    assert time.monotonic() - started < 5.0
+    assert "\n" not in str(refused.value)
+    assert not get_dataset_path(ID).exists()
+
+
+def test_a_download_that_breaks_off_leaves_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(id: str) -> None:
+        (get_dataset_path(id) / "data").mkdir(parents=True)
+        raise RuntimeError("the line\nis dead")
+
+    monkeypatch.setattr("autonomy.data.minari._check_connection", lambda: None)
+    monkeypatch.setattr(minari, "download_dataset", breaks_off)
+    with pytest.raises(UserError, match=r"failed \(the line is dead\)"):
+        MinariSource(ID, TASKS, download=True).load()
+    assert not get_dataset_path(ID).exists()
+
+
+def test_a_download_is_not_asked_for_when_the_set_is_there(store: Path) -> None:
+    _write_nested(_episodes(12))
+    assert len(MinariSource(ID, TASKS, download=True).load()) == 1
+
+
+def test_an_unknown_remote_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINARI_REMOTE", "ftp://somewhere")
+    with pytest.raises(UserError, match=r"unknown server 'ftp'; the valid ones are hf, gcp"):
+        MinariSource(ID, TASKS, download=True).load()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
+def test_a_truncated_set_is_refused(store: Path, share: float) -> None:
+    _write_nested(_episodes(12, 14))
+    file = get_dataset_path(ID) / "data" / "main_data.hdf5"
+    content = file.read_bytes()
+    file.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UserError, match=rf"Minari data set {ID} is damaged"):
+        MinariSource(ID, TASKS).load()
+
+
+@pytest.mark.parametrize("name", ["main_data.hdf5", "metadata.json"])
+def test_a_set_with_a_missing_file_is_refused(store: Path, name: str) -> None:
+    _write_nested(_episodes(12))
+    (get_dataset_path(ID) / "data" / name).unlink()
+    with pytest.raises(UserError, match=rf"Minari data set {ID} is damaged"):
+        MinariSource(ID, TASKS).load()
+
+
+def test_a_set_of_something_else_is_refused(store: Path) -> None:
+    space = gymnasium.spaces.Box(-np.inf, np.inf, (59,), np.float64)
+    write_minari(ID, [(full(poses([], 6)), np.zeros((5, 4), np.float32))], space)
+    with pytest.raises(UserError, match=r"episode 0: .*valid shapes .* \(T, 9\)"):
+        MinariSource(ID, TASKS).load()
+    shutil.rmtree(get_dataset_path(ID))
+    write_minari(ID, [({"pixels": np.zeros((6, 3))}, actions(5))], gymnasium.spaces.Dict({"pixels": FLAT}))
+    with pytest.raises(UserError, match=r"damaged or no kitchen set \(KeyError: 'observation'\)"):
+        MinariSource(ID, TASKS).load()
+
+
+def test_actions_and_observations_that_are_no_numbers_are_refused(store: Path) -> None:
+    episodes = _episodes(12, 14)
+    episodes[1][1][3, 2] = np.nan
+    _write_nested(episodes)
+    with pytest.raises(UserError, match=rf"{ID}, episode 1: action nan in row 3, dimension 2; valid actions"):
+        MinariSource(ID, TASKS).load()
+    shutil.rmtree(get_dataset_path(ID))
+    episodes = _episodes(12)
+    episodes[0][0][5, 58] = np.inf
+    _write_nested(episodes)
+    with pytest.raises(UserError, match=r"episode 0: observation inf in row 5, dimension 58"):
+        MinariSource(ID, TASKS).load()

@@ -1,0 +1,232 @@
+"""Proxy operators: who moves the operator's dimensions when no person does.
+
+One object serves B environments; what it remembers is kept per environment, and every draw comes from the generator of
+the environment's episode, so an episode is the same whatever runs beside it. Actions are (B, D) float32 in [-1, 1].
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from autonomy.types import Array, Demonstrations, Episode, Mask, Operator, UserError
+from envs.expert import Expert
+
+
+class ProxyOperator(Operator, abc.ABC):
+    """What the operators below share: a name for reports, and no plan unless they say so."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def intent(self, index: int) -> tuple[str, ...]:
+        return ()
+
+
+class ExpertOperator(ProxyOperator):
+    """The scripted demonstrator; its task order, drawn anew in every episode, is the intent the assistant is not told.
+
+    `order` fixes the tasks and their order. `aware`: it solves its inverse kinematics for the joints that it holds and
+    takes the others' motion as given; otherwise it acts as if it held all. `jitter`, `speed`, `smooth` and
+    `max_retries` are `envs.expert.Expert`'s, by default as in the scripted demonstrations. Raises `UserError` for an
+    order with a task that is not in `tasks`.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str],
+        order: Sequence[str] | None = None,
+        aware: bool = False,
+        jitter: float = 0.3,
+        speed: float = 0.6,
+        smooth: float = 0.0,
+        max_retries: int = 20,
+    ) -> None:
+        super().__init__("aware-expert" if aware else "expert")
+        self._tasks = tuple(tasks)
+        self._order = None if order is None else self._check(order)
+        self._aware = aware
+        numbers = (speed, smooth, jitter, max_retries)
+        if not all(isinstance(value, int | float) for value in numbers) or not (
+            0 < speed <= 1 and 0 <= smooth < 1 and 0 <= jitter <= 1 and max_retries >= 0
+        ):
+            raise UserError("speed must be in (0, 1], smooth in [0, 1), jitter in [0, 1] and max_retries at least 0")
+        self._make = partial(Expert, jitter=jitter, speed=speed, smooth=smooth, max_retries=max_retries)
+        self._experts: dict[int, Expert] = {}
+        self._orders: dict[int, tuple[str, ...]] = {}
+        self._held: dict[int, Mask | None] = {}
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        drawn = tuple(self._tasks[i] for i in rng.permutation(len(self._tasks)))
+        self._orders[index] = drawn if self._order is None else self._order
+        self._experts[index] = self._make(self._orders[index], rng)
+        self._held[index] = mask.copy() if self._aware else None
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        """Raises `UserError` when the simulators are not in this process."""
+        if len(simulators) != len(states):
+            raise UserError("the expert operator reads the simulators, so it needs environments in this process")
+        actions = [self._experts[i].act(simulator, held=self._held[i]) for i, simulator in enumerate(simulators)]
+        return np.asarray(actions, np.float32)
+
+    def intent(self, index: int) -> tuple[str, ...]:
+        return self._orders.get(index, ())
+
+    def _check(self, order: Sequence[str]) -> tuple[str, ...]:
+        order = (order,) if isinstance(order, str) else tuple(order)
+        unknown = [task for task in order if task not in self._tasks]
+        if unknown:
+            valid = ", ".join(self._tasks)
+            raise UserError(f"unknown task {unknown[0]!r} in the operator's order; the tasks are {valid}")
+        if not order or len(set(order)) != len(order):
+            raise UserError(f"the operator's order {list(order)} must be different tasks of {', '.join(self._tasks)}")
+        return order
+
+
+class Policy(Protocol):
+    """Anything with Stable-Baselines3's `predict`: an SB3 agent or one of our assistants."""
+
+    def predict(
+        self, observation: Any, state: Any = None, episode_start: Any = None, deterministic: bool = True
+    ) -> tuple[NDArray[Any], Any]: ...
+
+
+class PolicyOperator(ProxyOperator):
+    """A learned policy, asked for full autonomy.
+
+    A policy whose `observation_space` is a Box, such as an SB3 agent trained on the plain kitchen, is given the states
+    (B, S); any other one is given an assistant's dict with an empty mask. Raises `UserError` when the policy's actions
+    are not (`dim`,) or its states are not as wide as the environment's.
+    """
+
+    def __init__(self, policy: Policy, dim: int, name: str = "policy") -> None:
+        super().__init__(name)
+        actions = getattr(policy, "action_space", None)
+        if actions is not None and actions.shape != (dim,):
+            raise UserError(f"the operator's policy must act in {dim} dimensions, its action space is {actions}")
+        self._policy, self._dim = policy, dim
+        self._space = getattr(policy, "observation_space", None)
+        self._state: Any = None
+        self._fresh: set[int] = set()
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        self._fresh.add(index)
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        start = np.isin(np.arange(len(states)), list(self._fresh))
+        self._fresh.clear()
+        actions, self._state = self._policy.predict(self._observe(states), self._state, start, deterministic=True)
+        return np.asarray(actions, np.float32)
+
+    def _observe(self, states: Array) -> Array | Mapping[str, NDArray[Any]]:
+        plain = isinstance(self._space, spaces.Box)
+        expected = self._space if plain else self._space["state"] if isinstance(self._space, spaces.Dict) else None
+        if expected is not None and expected.shape != states.shape[1:]:
+            shapes = f"{expected.shape}, the environment's are {states.shape[1:]}"
+            raise UserError(f"the operator's policy takes states of shape {shapes}")
+        if plain:
+            return states
+        nothing = np.zeros((len(states), self._dim), np.float32)
+        return {"state": states, "operator_action": nothing, "operator_mask": nothing.astype(np.int8)}
+
+
+class Source(Protocol):
+    """Where demonstrations come from."""
+
+    def load(self) -> Demonstrations: ...
+
+
+class ReplayOperator(ProxyOperator):
+    """Replays the actions of a demonstration, open loop, and holds still when they end.
+
+    Which one is drawn anew in every episode, unless `episode` fixes it. Raises `UserError` when there is no such
+    demonstration, or when its actions have not `dim` dimensions.
+    """
+
+    def __init__(self, source: Source, dim: int, episode: int | None = None) -> None:
+        super().__init__("replay")
+        self._episodes = source.load().episodes
+        if not self._episodes:
+            raise UserError("there is nothing to replay: the demonstrations are empty")
+        if episode is not None and not 0 <= episode < len(self._episodes):
+            raise UserError(f"there is no demonstration {episode} to replay; they are 0 to {len(self._episodes) - 1}")
+        width = self._episodes[0].actions.shape[1]
+        if width != dim:
+            raise UserError(f"the demonstrations act in {width} dimensions, the environment in {dim}")
+        self._dim, self._episode = dim, episode
+        self._playing: dict[int, Episode] = {}
+        self._step: dict[int, int] = {}
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        drawn = int(rng.integers(len(self._episodes)))
+        self._playing[index] = self._episodes[drawn if self._episode is None else self._episode]
+        self._step[index] = 0
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        actions = np.zeros((len(states), self._dim), np.float32)
+        for i in range(len(states)):
+            if self._step[i] < len(self._playing[i]):
+                actions[i] = self._playing[i].actions[self._step[i]]
+            self._step[i] += 1
+        return actions
+
+    def intent(self, index: int) -> tuple[str, ...]:
+        return self._playing[index].completed if index in self._playing else ()
+
+
+class RandomOperator(ProxyOperator):
+    """Uniform actions in [-1, 1], independent from step to step."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__("random")
+        self._dim = dim
+        self._rng: dict[int, np.random.Generator] = {}
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        self._rng[index] = rng
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        return np.stack([self._rng[i].uniform(-1.0, 1.0, self._dim) for i in range(len(states))]).astype(np.float32)
+
+
+class ZeroOperator(ProxyOperator):
+    """Commands no motion: the joints' targets are where the joints are, so they sag under load."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__("zero")
+        self._dim = dim
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        """Nothing to remember."""
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        return np.zeros((len(states), self._dim), np.float32)
+
+
+class HoldOperator(ProxyOperator):
+    """Keeps its joints where they were when the episode began: a = (q_0 - q) / `reach`, clipped to [-1, 1].
+
+    The joint positions q are the first `dim` numbers of the state; `reach` is how far an action of 1 moves a joint's
+    target in one step: 2 rad/s for 80 ms in the kitchen.
+    """
+
+    def __init__(self, dim: int, reach: float = 0.16) -> None:
+        super().__init__("hold")
+        if not isinstance(reach, int | float) or not reach > 0:
+            raise UserError(f"the hold operator's reach must be above 0, got {reach!r}")
+        self._dim, self._reach = dim, reach
+        self._start: dict[int, Array] = {}
+
+    def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
+        self._start.pop(index, None)
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        joints = states[:, : self._dim]
+        start = [self._start.setdefault(i, row.copy()) for i, row in enumerate(joints)]
+        return np.asarray(np.clip((np.stack(start) - joints) / self._reach, -1.0, 1.0), np.float32)

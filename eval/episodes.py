@@ -1,0 +1,178 @@
+"""What is kept of an evaluated episode, the files it goes to and the summary of many."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autonomy.run_directory import atomic_write
+from autonomy.types import UserError
+from eval.stats import Interval, mean_interval
+
+EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class EpisodeRecord:
+    """One evaluated episode; a line of `episodes.jsonl`.
+
+    `mask`: the operator's dimensions, 0/1 (D,). `first_intended`: was the first task done the one that the operator
+    meant to do first; None when it had no plan, or no dimension to show it with. `deviation`: mean |executed -
+    operator's own action| over the filled dimensions and the steps, in units of the action; None when nothing is
+    filled or nothing is held. `operator_error`: why a command of it was refused, or None. `ms`, `ms_p50`, `ms_p99`:
+    wall milliseconds of the assistant's calls (one call decides for the whole batch of episodes), mean and percentiles
+    within the episode; equality ignores them, since they are the only part that is not determined by the seeds.
+    """
+
+    assistant: str
+    operator: str
+    channels: str
+    mask: tuple[int, ...]
+    seed: int
+    reward: float
+    length: int
+    completed: tuple[str, ...]
+    intended: tuple[str, ...]
+    first_intended: bool | None
+    deviation: float | None
+    operator_error: str | None
+    ms: float = dataclasses.field(compare=False)
+    ms_p50: float = dataclasses.field(compare=False)
+    ms_p99: float = dataclasses.field(compare=False)
+
+
+class Tally:
+    """Collects one environment's steps until its episode ends."""
+
+    def __init__(self) -> None:
+        self._reward, self._error = 0.0, None
+        self._deviations: list[float] = []
+        self._ms: list[float] = []
+
+    def add(self, reward: float, info: dict[str, Any], ms: float) -> None:
+        """Count one step: `info` as `SharedControl` reports it, `ms` the time of the assistant's call."""
+        self._reward += reward
+        self._ms.append(ms)
+        self._error = self._error or info.get("operator_error")
+        filled = ~np.asarray(info["operator_mask"], dtype=bool)
+        if filled.any() and not filled.all() and not info.get("operator_error"):
+            off: NDArray[Any] = np.abs(np.asarray(info["executed_action"]) - np.asarray(info["operator_action"]))
+            self._deviations.append(float(off[filled].mean()))
+
+    def record(self, info: dict[str, Any], names: tuple[str, str, str], seed: int) -> EpisodeRecord:
+        """The finished episode; `info` of its last step, `names` of assistant, operator and channels."""
+        completed, intended = tuple(info["completed"]), tuple(info["intent"])
+        shown = intended and np.any(info["operator_mask"])
+        return EpisodeRecord(
+            *names,
+            mask=tuple(int(held) for held in info["operator_mask"]),
+            seed=seed,
+            reward=self._reward,
+            length=len(self._ms),
+            completed=completed,
+            intended=intended,
+            first_intended=completed[:1] == intended[:1] if shown else None,
+            deviation=float(np.mean(self._deviations)) if self._deviations else None,
+            operator_error=self._error,
+            ms=float(np.mean(self._ms)),
+            ms_p50=float(np.percentile(self._ms, 50)),
+            ms_p99=float(np.percentile(self._ms, 99)),
+        )
+
+
+def write_episodes(path: Path, records: Iterable[EpisodeRecord]) -> None:
+    """One JSON object a line, all of them or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, "".join(json.dumps(dataclasses.asdict(record)) + "\n" for record in records).encode())
+
+
+def write_summary(path: Path, summary: Any) -> None:
+    """JSON, written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, (json.dumps(summary, indent=2) + "\n").encode())
+
+
+def read_episodes(path: Path) -> list[EpisodeRecord]:
+    """The records of `write_episodes`. Raises `UserError` for a missing or damaged file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [EpisodeRecord(**{k: _tuple(v) for k, v in json.loads(line).items()}) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is not a file of evaluated episodes ({error})") from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[str, Any]:
+    """The summary of one setting's episodes, ready for JSON. Intervals are 95% bootstrap ones over the episodes."""
+    seeds = [record.seed for record in records]
+    reward = mean_interval([record.reward for record in records])
+    return {
+        **{key: getattr(records[0], key) for key in ("assistant", "operator", "channels")},
+        "episodes": len(records),
+        "seeds": [min(seeds), max(seeds)],
+        "reward": dataclasses.asdict(reward),
+        "length": float(np.mean([record.length for record in records])),
+        "tasks": {task: float(np.mean([task in record.completed for record in records])) for task in tasks},
+        "first_intended": _interval(records, lambda record: record.first_intended),
+        "deviation": _interval(records, lambda record: record.deviation),
+        "ms": {key: float(np.mean([getattr(r, key) for r in records])) for key in ("ms", "ms_p50", "ms_p99")},
+        "operator_errors": sum(record.operator_error is not None for record in records),
+    }
+
+
+def _interval(
+    records: Sequence[EpisodeRecord], value: Callable[[EpisodeRecord], float | None]
+) -> dict[str, Any] | None:
+    """Over the episodes that have a value; None when none has."""
+    values = [float(v) for v in map(value, records) if v is not None]
+    return dataclasses.asdict(mean_interval(values)) if values else None
+
+
+def table(summaries: Sequence[dict[str, Any]]) -> str:
+    """The printed comparison of several summaries, with what its numbers mean."""
+    header = ("assistant", "operator", "channels", "n", "reward [95%]", "first intended", "deviation", "ms p50 (p99)")
+    rows = [header, *(_row(summary) for summary in summaries)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*lines, *_notes(summaries)])
+
+
+def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+    ms = summary["ms"]
+    numbers = (_number(summary["first_intended"]), _number(summary["deviation"]))
+    names = (summary["assistant"], summary["operator"], summary["channels"], str(summary["episodes"]))
+    return (*names, str(Interval(**summary["reward"])), *numbers, f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})")
+
+
+def _number(interval: dict[str, Any] | None) -> str:
+    return "-" if interval is None else f"{interval['mean']:.2f}"
+
+
+def _notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
+    low, high = summaries[0]["seeds"]
+    notes = [
+        f"reward: tasks done an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
+        "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",
+        "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions.",
+        *(f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}" for s in summaries),
+        *(
+            f"{_label(s)}: commands of the operator were refused in {s['operator_errors']} episodes"
+            for s in summaries
+            if s["operator_errors"]
+        ),
+    ]
+    return ["", *notes]
+
+
+def _label(summary: dict[str, Any]) -> str:
+    return f"{summary['assistant']} / {summary['operator']} on {summary['channels']}"

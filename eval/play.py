@@ -1,0 +1,154 @@
+"""Plays episodes of one setting: kitchens, operator and assistant in this process, one episode seed per kitchen."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from autonomy.types import Array
+from envs.shared_control import SharedControl
+from envs.vector import make_kitchens
+from eval.episodes import EpisodeRecord, Tally
+
+_NOT_OPTIONS = ("name", "state_dim", "action_dim")
+
+Watch = Callable[[DummyVecEnv, dict[str, Any]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Who plays what, as plain resolved configuration that any process can instantiate.
+
+    `assistant`, `operator` and `channels` have a `_target_`; `env` is a configuration of the group `env`; `name` is
+    the assistant's name in records; `seed` is that of the operator's and the channels' draws, which also depend on the
+    episode seed and on nothing else.
+    """
+
+    name: str
+    assistant: Mapping[str, Any]
+    operator: Mapping[str, Any]
+    channels: Mapping[str, Any]
+    env: Mapping[str, Any]
+    seed: int = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `make_kitchens` takes."""
+        return {key: value for key, value in self.env.items() if key not in _NOT_OPTIONS}
+
+    def labels(self) -> tuple[str, str, str]:
+        """The names of assistant, operator and channels. Instantiates all three, so mistakes in them show early."""
+        instantiate(self.assistant)
+        return self.name, str(instantiate(self.operator).name), str(instantiate(self.channels).name)
+
+
+class Schedule(gymnasium.Wrapper[Array, Array, Array, Array]):
+    """Plays the one episode whose seed it is given, then stands still without stepping the physics.
+
+    A vector env resets an environment as soon as its episode ends; the idle steps that follow until the others have
+    ended return the last observation and cost nothing.
+    """
+
+    def __init__(self, env: gymnasium.Env[Array, Array]) -> None:
+        super().__init__(env)
+        self._pending: int | None = None
+        self._idle = True
+        self._last: tuple[Array, dict[str, Any]] | None = None
+
+    def assign(self, seed: int) -> None:
+        """Play the episode `seed` from the next reset on."""
+        self._pending = seed
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Begin the assigned episode; `seed` is ignored. Without one, stand still where the last episode began."""
+        self._idle = self._pending is None
+        if self._last is None or not self._idle:
+            self._last = self.env.reset(seed=self._pending or 0, options=options)
+        self._pending = None
+        return self._last[0].copy(), dict(self._last[1])
+
+    def step(self, action: Array) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
+        """One step of the episode, or nothing at all when it is over."""
+        if self._idle and self._last is not None:
+            return self._last[0].copy(), 0.0, False, False, dict(self._last[1])
+        return self.env.step(action)
+
+
+def check_world(env: Mapping[str, Any]) -> None:
+    """Raise `UserError` for an option in `env` that the kitchen does not have, without playing anything."""
+    options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
+    make_kitchens(1, **options).close()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Processes are the parallelism here, and sums must not depend on the number of threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None = None) -> list[EpisodeRecord]:
+    """The episodes `seeds` of `setting`, at most `batch` of them, side by side in `batch` kitchens.
+
+    The assistant is made anew for each call, so that the generator of a sampling one starts from its own seed. Together
+    with the fixed width of the batch this makes the records a function of `setting`, `seeds` and `batch` alone.
+    `watch(kitchens, info of the first one)` is called after every step.
+    """
+    kitchens = _kitchens(json.dumps(setting.options), batch)
+    for index, seed in enumerate(seeds):
+        kitchens.env_method("assign", seed, indices=[index])
+    assistant, operator, channels = (
+        instantiate(part) for part in (setting.assistant, setting.operator, setting.channels)
+    )
+    world = SharedControl(kitchens, operator, channels, setting.seed)
+    names = (setting.name, str(operator.name), str(channels.name))
+    with one_thread():
+        return _episodes(world, assistant, names, seeds, watch and functools.partial(watch, kitchens))
+
+
+@functools.lru_cache(maxsize=2)
+def _kitchens(options: str, n: int) -> DummyVecEnv:
+    """Loading a kitchen takes longer than a tenth of an episode, so a process keeps its last ones."""
+    kitchens = make_kitchens(n, **json.loads(options))
+    kitchens.envs = [Schedule(kitchen) for kitchen in kitchens.envs]
+    return kitchens
+
+
+def _episodes(
+    world: SharedControl,
+    assistant: Any,
+    names: tuple[str, str, str],
+    seeds: Sequence[int],
+    watch: Callable[[dict[str, Any]], None] | None,
+) -> list[EpisodeRecord]:
+    tallies = {index: Tally() for index in range(len(seeds))}
+    records: dict[int, EpisodeRecord] = {}
+    observation: Any = world.reset()
+    state, starts = None, np.ones(world.num_envs, dtype=bool)
+    while tallies:
+        began = time.perf_counter()
+        actions, state = assistant.predict(observation, state, starts, deterministic=True)
+        ms = 1e3 * (time.perf_counter() - began)
+        observation, rewards, starts, infos = world.step(actions)
+        if watch and 0 in tallies:
+            watch(infos[0])
+        for index in list(tallies):
+            tallies[index].add(float(rewards[index]), infos[index], ms)
+            if starts[index]:
+                records[index] = tallies.pop(index).record(infos[index], names, seeds[index])
+    return [records[index] for index in range(len(seeds))]

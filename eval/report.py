@@ -1,0 +1,99 @@
+"""`report.html`: what a run learned and what it bought, in one file that needs nothing else.
+
+`python -m eval.report run=DIR` writes it again from the files in the run directory.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from omegaconf import DictConfig, OmegaConf
+
+from autonomy.cli import main
+from autonomy.run_directory import RunDirectory, atomic_write
+from eval.episodes import SUMMARY
+from eval.figures import learning_curve, reward_bars, task_bars
+from eval.video import FRAMES, VIDEO
+from eval.wording import card_rows, headline, key_settings, label, row
+
+REPORT = "report.html"
+
+
+def write_report(run: Path) -> Path:
+    """Write `report.html` into the run directory from the files that are in it; its path.
+
+    It needs `config.yaml`; what else is missing (card, metrics, evaluation, video) is left out. Raises `UserError` for
+    a folder that is no run directory or a damaged file.
+    """
+    directory = RunDirectory.open(run)
+    config, metrics = directory.config(), directory.metrics()
+    environment = Environment(loader=PackageLoader("eval"), autoescape=True, undefined=StrictUndefined)
+    page = environment.get_template("report.html.j2").render(
+        title=f"{config.get('name', 'assistant')} in {config.env.get('name', 'its environment')}",
+        run=directory.path.resolve().name,
+        settings=key_settings(config),
+        config=OmegaConf.to_yaml(config),
+        card=_card(directory),
+        curve=_image(learning_curve(metrics)) if metrics else None,
+        video=_video(directory.path),
+        frames=[_image(still.read_bytes()) for still in sorted((directory.path / FRAMES).glob("*.png"))],
+        **_evaluation(directory),
+    )
+    atomic_write(directory.path / REPORT, page.encode())
+    return directory.path / REPORT
+
+
+def _card(directory: RunDirectory) -> list[tuple[str, str]]:
+    file = directory.card_file
+    if not file.is_file():
+        return []
+    try:
+        return card_rows(directory.read_json(file))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise directory.broken(file, f"no data card ({error!r})") from error
+
+
+def _evaluation(directory: RunDirectory) -> dict[str, Any]:
+    """What summary.json says, as words and figures; empty without it."""
+    file = directory.path / SUMMARY
+    if not file.is_file():
+        return {"rows": [], "figures": [], "headline": None, "seeds": None, "tasks": 0, "notes": False}
+    try:
+        summaries = json.loads(file.read_text(encoding="utf-8"))
+        labels = [label(summary) for summary in summaries]
+        return {
+            "rows": [row(summary, name) for summary, name in zip(summaries, labels, strict=True)],
+            "figures": [
+                ("mean reward of each setting", _image(reward_bars(summaries, labels))),
+                ("share of the episodes that did each task", _image(task_bars(summaries, labels))),
+            ],
+            "headline": headline(summaries),
+            "seeds": summaries[0]["seeds"],
+            "tasks": len(summaries[0]["tasks"]),
+            "notes": any(summary["operator_errors"] for summary in summaries),
+        }
+    except (KeyError, TypeError, ValueError, LookupError) as error:
+        raise directory.broken(file, f"no summary of evaluated episodes ({error!r})") from error
+
+
+def _image(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+def _video(folder: Path) -> str | None:
+    path = folder / VIDEO
+    return f"data:video/mp4;base64,{base64.b64encode(path.read_bytes()).decode()}" if path.is_file() else None
+
+
+@main("report")
+def run(cfg: DictConfig) -> None:
+    """Entry point: see configs/report.yaml."""
+    print(f"report: {write_report(Path(cfg.run))}")
+
+
+if __name__ == "__main__":
+    run()

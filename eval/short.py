@@ -1,0 +1,38 @@
+"""The short evaluation that follows training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from autonomy.checks import whole
+from autonomy.run_directory import RunDirectory
+from eval.episodes import table
+from eval.rollout import evaluate_all, save
+from eval.settings import short_settings
+from eval.video import record_video
+
+_FILMED = 2
+"""Which of the settings the video shows: the expert operator on `shoulder`."""
+
+
+def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> str:
+    """Evaluate the assistant of `run` over paired episodes; prints and returns the table.
+
+    Autonomous; the operator alone (the other dimensions stand still); shared control with the expert operator on
+    `shoulder` and on `random-3`. `evaluation`: `episodes`, `seed` of the first one, `processes` (null: all cores) and
+    `video`; the run's own configuration by default. Writes `episodes.jsonl` and `summary.json`, and a video where
+    rendering works. Raises `UserError` for a run directory that cannot be evaluated.
+    """
+    options = evaluation or RunDirectory.open(run).config().evaluation
+    first, episodes = whole("evaluation.seed", options["seed"], 0), whole("evaluation.episodes", options["episodes"], 1)
+    settings = short_settings(run)
+    seeds = range(first, first + episodes)
+    records = dict(evaluate_all(settings, seeds, processes=options["processes"], label="evaluation"))
+    summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
+    if options["video"]:
+        record_video(settings[_FILMED], first, run)
+    text = table(summaries)
+    print(text)
+    return text

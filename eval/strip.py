@@ -1,0 +1,183 @@
+"""A picture of one episode: a film strip, and under it who moves which dimension of the action, step by step.
+
+python -m eval.strip run=DIR out=FILE.png [operator=expert channels=shoulder seed=1000]
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import ConnectionPatch, Patch
+from omegaconf import DictConfig
+from PIL import Image
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from autonomy.checks import whole
+from autonomy.cli import main
+from autonomy.run_directory import atomic_write
+from autonomy.types import UserError
+from eval.play import Setting, play
+from eval.settings import rollout_setting
+from eval.video import ASSISTANT, INK, OPERATOR, Frame, in_renderer, render_quickly, rendered
+
+Infos = list[dict[str, Any]]
+SIZE = 320
+"""Pixels of a frame, before it is fitted into the picture."""
+DECISION = 0.08
+"""Seconds."""
+
+
+@main("strip")
+def run(cfg: DictConfig) -> None:
+    """Entry point: see configs/strip.yaml."""
+    setting, path = rollout_setting(cfg)
+    seed, count = whole("seed", cfg.seed, 0), whole("frames", cfg.frames, 1)
+    if path.suffix != ".png" or not path.parent.is_dir():
+        raise UserError(f"cannot draw to {path}: out must end in .png, in a folder that exists")
+    episode = in_renderer(_episode, (setting, seed, count))
+    if episode is not None:
+        atomic_write(path, draw(*episode, setting.labels()))
+        print(f"out: {path}")
+
+
+def _episode(job: tuple[Setting, int, int]) -> tuple[Infos, dict[int, Frame]]:
+    """The infos of all steps of an episode, and `step: frame` at its moments.
+
+    It is played twice: its moments are known when it has ended, and few frames take less time than all.
+    """
+    setting, seed, count = job
+    camera = _Camera()
+    play(rendered(setting, SIZE), [seed], 1, camera.watch)
+    camera.aim(moments(camera.infos, count))
+    play(rendered(setting, SIZE), [seed], 1, camera.watch)
+    return camera.infos, camera.frames
+
+
+class _Camera:
+    """Collects the infos of every step and the frames of those that it is aimed at."""
+
+    def __init__(self) -> None:
+        self.infos: Infos = []
+        self.frames: dict[int, Frame] = {}
+        self._steps: frozenset[int] = frozenset()
+
+    def aim(self, steps: Sequence[int]) -> None:
+        self._steps, self.infos = frozenset(steps), []
+
+    def watch(self, kitchens: DummyVecEnv, info: dict[str, Any]) -> None:
+        step = len(self.infos)
+        self.infos.append(info)
+        if step in self._steps:
+            render_quickly(kitchens)
+            self.frames[step] = np.asarray(kitchens.envs[0].render(), dtype=np.uint8)
+        if self._steps and step == max(self._steps):
+            kitchens.close()  # a renderer that is left open complains when its process ends
+
+
+def moments(infos: Infos, count: int) -> list[int]:
+    """At most `count` steps worth a look: those that complete a task, then the middles of the longest gaps."""
+    done = [0, *(len(info["completed"]) for info in infos)]
+    chosen = [step for step in range(len(infos)) if done[step + 1] > done[step]][:count]
+    while len(chosen) < min(count, len(infos)):
+        bounds = [-1, *chosen, len(infos)]
+        start, stop = max(itertools.pairwise(bounds), key=lambda gap: gap[1] - gap[0])
+        chosen = sorted([*chosen, (start + stop) // 2])
+    return chosen
+
+
+def draw(infos: Infos, frames: dict[int, Frame], labels: tuple[str, str, str]) -> bytes:
+    """The picture as a PNG of 256 colours. `labels`: the names of assistant, operator and channels."""
+    figure = Figure(figsize=(12.4, 6.2), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        2, len(frames), height_ratios=[1, 1.4], left=0.05, right=0.985, top=0.86, bottom=0.085, wspace=0.03, hspace=0.14
+    )
+    chart = figure.add_subplot(grid[1, :])
+    _chart(chart, infos)
+    for place, step in enumerate(sorted(frames)):
+        _frame(figure.add_subplot(grid[0, place]), chart, infos, step, frames[step])
+    _words(figure, infos, labels)
+    return _png(figure)
+
+
+def _frame(axes: Axes, chart: Axes, infos: Infos, step: int, frame: Frame) -> None:
+    """One frame, with a line to its time."""
+    axes.imshow(frame)
+    axes.set_axis_off()
+    before = infos[step - 1]["completed"] if step else ()
+    done = [task for task in infos[step]["completed"] if task not in before]
+    axes.set_title(
+        ", ".join(f"\N{CHECK MARK} {task}" for task in done) or " ",
+        fontsize=11,
+        fontweight="bold",
+        color=_rgb(INK),
+        pad=4,
+    )
+    when = DECISION * (step + 1)
+    ends = axes.transAxes, chart.get_xaxis_transform()
+    line = ConnectionPatch((0.5, 0.0), (when, 1.0), *ends, color="0.55", lw=0.8)
+    axes.figure.add_artist(line)
+    chart.axvline(when, color="0.55", lw=0.8, zorder=0)
+
+
+def _chart(axes: Axes, infos: Infos) -> None:
+    """A row per dimension: the executed action in its mover's colour, the operator's own as a line."""
+    times = DECISION * np.arange(1, len(infos) + 1)
+    executed, wishes = (np.array([info[key] for info in infos]) for key in ("executed_action", "operator_action"))
+    held = infos[0]["operator_mask"]
+    for dim in range(executed.shape[1]):
+        colour = _rgb(OPERATOR if held[dim] else ASSISTANT)
+        axes.axhspan(dim - 0.46, dim + 0.46, color=colour, alpha=0.08, lw=0)
+        axes.fill_between(times, dim, dim - 0.44 * executed[:, dim], color=colour, alpha=0.8, lw=0)
+        if not held[dim] and held.any():
+            axes.plot(times, dim - 0.44 * wishes[:, dim], color=_rgb(INK), lw=0.7)
+    axes.set_yticks(range(executed.shape[1]), [f"dim {dim}" for dim in range(executed.shape[1])])
+    axes.set_ylim(executed.shape[1] - 0.5, -0.5)
+    axes.set_xlim(0, times[-1])
+    axes.set_xlabel("seconds", loc="left")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+
+
+def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
+    """What is to be seen: a title, the operator's plan and a legend."""
+    assistant, operator, channels = labels
+    last = infos[-1]
+    text = (
+        f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest: {len(last['completed'])} tasks done"
+    )
+    figure.text(0.05, 0.955, text, fontsize=14, fontweight="bold", color=_rgb(INK))
+    if last["intent"]:
+        plan = f"the operator's plan, which the assistant is not told: {', '.join(last['intent'])}"
+        figure.text(0.05, 0.915, plan, fontsize=11, color=_rgb(INK))
+    handles = [
+        Patch(color=_rgb(OPERATOR), label="moved by the operator"),
+        Patch(color=_rgb(ASSISTANT), label="moved by the assistant"),
+        Line2D([], [], color=_rgb(INK), lw=1, label="what the operator would have done there"),
+    ]
+    figure.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(0.99, -0.008))
+
+
+def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:
+    red, green, blue = (part / 255 for part in colour)
+    return red, green, blue
+
+
+def _png(figure: Figure) -> bytes:
+    """Few colours: a fraction of the size."""
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    return small.getvalue()
+
+
+if __name__ == "__main__":
+    run()

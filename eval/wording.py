@@ -1,0 +1,86 @@
+"""The report's words and numbers: plain rows of text from configuration, data card and summaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from eval.stats import Interval
+
+Row = tuple[str, str]
+SETTINGS = {
+    "assistant": "name",
+    "environment": "env.name",
+    "network width": "model.width",
+    "network depth": "model.depth",
+    "mixture components": "model.components",
+    "training steps": "training.steps",
+    "batch size": "training.batch_size",
+    "learning rate": "training.learning_rate",
+    "seed": "seed",
+}
+
+
+def key_settings(config: DictConfig) -> list[Row]:
+    """The settings that people ask for first, as far as the configuration has them."""
+    found = {text: OmegaConf.select(config, key) for text, key in SETTINGS.items()}
+    return [(text, str(value)) for text, value in found.items() if value is not None]
+
+
+def label(summary: Mapping[str, Any]) -> str:
+    """Words for a setting: who holds what, and who fills in the rest."""
+    assistant, operator, channels = (summary[key] for key in ("assistant", "operator", "channels"))
+    if channels == "none":
+        return f"{assistant} alone"
+    if assistant == "zero":
+        return f"{operator} alone on {channels}"
+    return f"{assistant} + {operator} on {channels}"
+
+
+def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
+    """One sentence: shared control beside the operator alone on the same channels; None when there is no such pair."""
+    for shared in summaries:
+        for alone in summaries:
+            pair = all(shared[key] == alone[key] for key in ("operator", "channels"))
+            if pair and alone["assistant"] == "zero" and shared["assistant"] != "zero":
+                ours, theirs = (Interval(**summary["reward"]) for summary in (shared, alone))
+                return (
+                    f"{shared['operator']} moves {shared['channels']}: with {shared['assistant']} moving the rest"
+                    f" {ours} tasks an episode, with the rest standing still {theirs}."
+                )
+    return None
+
+
+def row(summary: Mapping[str, Any], name: str) -> dict[str, str]:
+    """The cells of a setting in the table."""
+    first, deviation, ms = summary["first_intended"], summary["deviation"], summary["ms"]
+    return {
+        "label": name,
+        "n": str(summary["episodes"]),
+        "reward": str(Interval(**summary["reward"])),
+        "first": "-" if first is None else f"{first['mean']:.0%}",
+        "deviation": "-" if deviation is None else str(Interval(**deviation)),
+        "ms": f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})",
+        "refused": str(summary["operator_errors"]),
+    }
+
+
+def card_rows(card: Mapping[str, Any], top: int = 10) -> list[Row]:
+    """A data card (`autonomy.data.card.Card.as_dict`) as text, with the `top` most frequent orders."""
+    lengths, episodes = card["lengths"], card["episodes"]
+    orders = [f"{entry['episodes']} x {', then '.join(entry['order']) or 'nothing'}" for entry in card["orders"]]
+    more = [f"and {len(orders) - top} more orders"] if len(orders) > top else []
+    return [
+        ("source", card["source"]),
+        ("episodes", f"{episodes:,}"),
+        ("steps", f"{card['steps']:,}"),
+        ("steps an episode", f"{lengths['min']} to {lengths['max']}, median {lengths['median']:g}"),
+        ("tasks of the environment", ", ".join(card["tasks"])),
+        ("done of them", f"{card['reward']:.2f} of {len(card['tasks'])} an episode on average"),
+        ("episodes that did each task", "\n".join(f"{task}: {count}" for task, count in card["completions"].items())),
+        ("orders of the tasks", "\n".join([*orders[:top], *more])),
+        ("actions at their limit", ", ".join(f"dim {d}: {share:.1%}" for d, share in enumerate(card["saturated"]))),
+        ("content hash", card["content_hash"]),
+    ]

@@ -1,0 +1,156 @@
+"""Every configuration composes, and everything in it that names a class can be made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from autonomy.cli import CONFIGS
+from autonomy.types import Assistant, Channels, UserError
+
+PROGRAMS = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
+SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
+# What has no default because only the user knows it.
+NEEDED = {
+    "channels=list": ["channels.dims=[0,8]"],
+    "data=d4rl": ["data.path=FILE"],
+    "operator=replay": ["data@operator.source=d4rl", "operator.source.path=FILE"],
+}
+
+
+def options(group: str) -> list[str]:
+    return sorted(file.stem for file in (CONFIGS / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _hydra() -> Iterator[None]:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        yield
+
+
+def composed(program: str, *overrides: str) -> DictConfig:
+    return compose(program, [*overrides, *(extra for override in overrides for extra in NEEDED.get(override, []))])
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_compose_and_are_quiet(program: str) -> None:
+    hydra = compose(program, return_hydra_config=True).hydra
+    assert hydra.output_subdir is None, "a program writes no logs of Hydra's"
+    assert hydra.run.dir == "."
+    assert hydra.job_logging.root is None
+
+
+def test_there_is_one_configuration_per_program(root: Path) -> None:
+    assert {"benchmark", "data", "rollout", "train"} <= set(PROGRAMS)
+    sources = "".join(file.read_text() for package in ("autonomy", "eval") for file in (root / package).rglob("*.py"))
+    assert [program for program in PROGRAMS if f'@main("{program}")' not in sources] == []
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.rglob("*.yaml")), ids=lambda file: str(file.relative_to(CONFIGS)))
+def test_files_are_short(file: Path) -> None:
+    limit = 50 if file.parent == CONFIGS else 25
+    assert len(file.read_text().splitlines()) <= limit
+    assert yaml.safe_load(file.read_text()) is not None
+
+
+@pytest.mark.parametrize("masks", options("masks"))
+@pytest.mark.parametrize("name", options("assistant"))
+def test_assistants(name: str, masks: str) -> None:
+    with_masks = [] if name == "bc" else [f"masks@assistant.masks={masks}"]
+    cfg = composed("train", f"assistant={name}", *with_masks, *SMALL)
+    assert cfg.name == name
+    assert isinstance(instantiate(cfg.assistant), Assistant)
+
+
+@pytest.mark.parametrize("schedule", options("schedule"))
+@pytest.mark.parametrize("model", options("model"))
+def test_models_and_schedules(model: str, schedule: str) -> None:
+    cfg = composed("train", f"model={model}", f"schedule={schedule}")
+    assert cfg.model.name == model
+    assert instantiate(cfg.training).schedule(0, 10) == 1.0
+
+
+def test_the_papers_preset() -> None:
+    cfg = composed("train", "model=paper")
+    assert (cfg.assistant.width, cfg.assistant.depth, cfg.assistant.components) == (2048, 8, 20)
+    settings = instantiate(cfg.training)
+    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (300, 4096, 5e-4)
+    assert settings.total_steps(136_950) == 10_031
+
+
+@pytest.mark.parametrize("data", options("data"))
+def test_data_sources(data: str) -> None:
+    assert callable(instantiate(composed("train", f"data={data}").data).load)
+
+
+@pytest.mark.parametrize("env", options("env"))
+def test_environments(env: str) -> None:
+    from envs.vector import make_kitchens
+
+    cfg = composed("train", f"env={env}").env
+    assert cfg.name == env
+    world = make_kitchens(1, **{key: cfg[key] for key in cfg if key not in ("name", "state_dim", "action_dim")})
+    assert world.observation_space.shape == (cfg.state_dim,)
+    assert world.action_space.shape == (cfg.action_dim,)
+    assert set(world.envs[0].unwrapped.tasks) == set(cfg.tasks)
+    world.close()
+
+
+@pytest.mark.parametrize("channels", options("channels"))
+def test_channels(channels: str) -> None:
+    import numpy as np
+
+    made: Channels = instantiate(composed("rollout", "env=kitchen-mixed", f"channels={channels}", "run=DIR").channels)
+    assert made.sample(3, np.random.default_rng(0)).shape == (3, 9)
+
+
+@pytest.mark.parametrize("operator", options("operator"))
+def test_operators(operator: str, d4rl_file: Path, tmp_path: Path) -> None:
+    cfg = composed("rollout", "env=kitchen-mixed", f"operator={operator}", "run=DIR")
+    if operator == "policy":
+        cfg.operator.policy.path = str(tmp_path / "nothing")
+        with pytest.raises(Exception, match="neither a run directory nor a zip") as caught:
+            instantiate(cfg.operator)
+        assert isinstance(caught.value.__cause__, UserError)
+        return
+    if operator == "replay":
+        cfg.operator.source.path = str(d4rl_file)
+    made = instantiate(cfg.operator)
+    assert callable(made.act)
+    assert callable(made.intent)
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_experiments_fit_a_program(experiment: str) -> None:
+    fitting = []
+    for program in ("train", "benchmark"):
+        with contextlib.suppress(HydraException):  # of an experiment for the other program
+            fitting.append(composed(program, f"experiment={experiment}"))
+    assert fitting
+
+
+def test_the_smoke_experiment_is_small() -> None:
+    cfg = composed("train", "experiment=smoke")
+    assert instantiate(cfg.training).steps <= 500
+    assert isinstance(instantiate(cfg.assistant), Assistant)
+    assert cfg.evaluation.episodes > 0
+
+
+@pytest.mark.parametrize("experiment", [name for name in options("experiment") if name.startswith("ablate-")])
+def test_every_variant_of_an_ablation_can_be_trained(experiment: str) -> None:
+    cfg = composed("benchmark", f"experiment={experiment}")
+    assert cfg.assistants[0] == "mac"
+    assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
+    plain = composed("train", *cfg.train, *SMALL)
+    for overrides in cfg.variants.values():
+        changed = composed("train", *cfg.train, *overrides, *SMALL)
+        assert changed != plain
+        assert isinstance(instantiate(changed.assistant), Assistant)

@@ -1,0 +1,91 @@
+"""The report: one file that needs nothing else, from the files of a run directory."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from autonomy.types import UserError
+from eval.report import write_report
+
+CONFIG = "name: mac\nenv: {name: kitchen-mixed, state_dim: 30, action_dim: 9}\nassistant: {_target_: x.<Y>}\n"
+INTERVAL = {"mean": 1.5, "low": 1.0, "high": 2.0, "n": 20}
+
+
+def summary(assistant: str, operator: str, channels: str) -> dict[str, object]:
+    return {
+        "assistant": assistant, "operator": operator, "channels": channels, "episodes": 20, "seeds": [1000, 1019],
+        "reward": INTERVAL, "length": 280.0, "tasks": {"kettle": 0.75, "microwave": 0.5}, "operator_errors": 0,
+        "first_intended": None if channels == "none" else INTERVAL, "deviation": None,
+        "ms": {"ms": 1.0, "ms_p50": 1.0, "ms_p99": 2.0},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def fill(run: Path) -> None:
+    metrics = [{"step": s, "train_loss": 1 / s, "validation_loss": 1.1 / s} for s in (1, 2, 3)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
+    (run / "card.json").write_text(
+        json.dumps({"source": "scripted <b>", "orders": [{"order": ["kettle"], "episodes": 3}]})
+    )
+    summaries = [
+        summary("mac", "zero", "none"),
+        summary("zero", "expert", "shoulder"),
+        summary("mac", "expert", "random-3"),
+    ]
+    (run / "summary.json").write_text(json.dumps(summaries))
+    (run / "rollout.mp4").write_bytes(b"a video")
+    (run / "frames").mkdir()
+    (run / "frames" / "000.png").write_bytes(b"\x89PNG still")
+
+
+def test_everything_is_inside_the_file(run: Path) -> None:
+    fill(run)
+    page = write_report(run).read_text()
+    for words in (
+        "mac alone",
+        "expert alone on shoulder",
+        "mac + expert on random-3",
+        "1.50 [1.00, 2.00]",
+        "state_dim: 30",
+    ):
+        assert words in page
+    assert "order kettle, episodes 3" in page
+    assert base64.b64encode(b"a video").decode() in page
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
+    assert len(pictures) == 4  # two figures of the evaluation, a still, the learning curve
+    assert all(base64.b64decode(picture).startswith(b"\x89PNG") for picture in pictures)
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+
+
+def test_text_from_files_is_escaped(run: Path) -> None:
+    fill(run)
+    page = write_report(run).read_text()
+    assert "<b>" not in page
+    assert "&lt;Y&gt;" in page
+
+
+def test_a_run_without_evaluation_card_or_video_still_has_a_report(run: Path) -> None:
+    page = write_report(run).read_text()
+    assert "This run was not evaluated." in page
+    assert "No video" in page
+    assert "No metrics were recorded." in page
+    assert {file.name for file in run.iterdir()} == {"config.yaml", "report.html"}
+
+
+def test_a_damaged_summary_or_a_folder_that_is_no_run_is_one_sentence(run: Path, tmp_path: Path) -> None:
+    (run / "summary.json").write_text("[{")
+    with pytest.raises(UserError, match="is not JSON"):
+        write_report(run)
+    with pytest.raises(UserError, match="there is no run directory"):
+        write_report(tmp_path / "nothing")
+    assert not (run / "report.html").exists()

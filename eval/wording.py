@@ -47,8 +47,8 @@ def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
             if pair and alone["assistant"] == "zero" and shared["assistant"] != "zero":
                 ours, theirs = (Interval(**summary["reward"]) for summary in (shared, alone))
                 return (
-                    f"{shared['operator']} moves {shared['channels']}: with {shared['assistant']} moving the rest"
-                    f" {ours} tasks an episode, with the rest standing still {theirs}."
+                    f"When the {shared['operator']} holds {shared['channels']}, it does {theirs} tasks an episode alone"
+                    f" and {ours} with {shared['assistant']} on the other dimensions."
                 )
     return None
 

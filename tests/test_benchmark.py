@@ -60,7 +60,9 @@ def test_values_are_training_seeds_by_episodes() -> None:
 
 
 def test_a_training_with_other_overrides_is_not_taken_for_a_finished_one(tmp_path: Path) -> None:
-    (tmp_path / "bc-seed0.json").write_text(json.dumps({"overrides": ["model=small", "assistant=bc"], "finished": True}))
+    (tmp_path / "bc-seed0.json").write_text(
+        json.dumps({"overrides": ["model=small", "assistant=bc"], "finished": True})
+    )
     assert plan(["bc"], [0], ["model=small"], tmp_path)[0].finished()
     with pytest.raises(UserError, match="was trained with model=small assistant=bc"):
         plan(["bc"], [0], ["model=paper"], tmp_path)[0].finished()

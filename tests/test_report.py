@@ -35,11 +35,25 @@ def fill(run: Path) -> None:
     metrics = [{"step": s, "train_loss": 1 / s, "validation_loss": 1.1 / s} for s in (1, 2, 3)]
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in metrics))
     (run / "card.json").write_text(
-        json.dumps({"source": "scripted <b>", "orders": [{"order": ["kettle"], "episodes": 3}]})
+        json.dumps(
+            {
+                "source": "scripted <b>",
+                "tasks": ["kettle", "microwave"],
+                "episodes": 3,
+                "steps": 1500,
+                "reward": 1.0,
+                "lengths": {"min": 3, "median": 4.5, "max": 6},
+                "completions": {"kettle": 3, "microwave": 0},
+                "orders": [{"order": ["kettle", "microwave"], "episodes": 3}],
+                "saturated": [0.25, 0.0],
+                "content_hash": "abc",
+            }
+        )
     )
     summaries = [
         summary("mac", "zero", "none"),
         summary("zero", "expert", "shoulder"),
+        summary("mac", "expert", "shoulder"),
         summary("mac", "expert", "random-3"),
     ]
     (run / "summary.json").write_text(json.dumps(summaries))
@@ -59,7 +73,10 @@ def test_everything_is_inside_the_file(run: Path) -> None:
         "state_dim: 30",
     ):
         assert words in page
-    assert "order kettle, episodes 3" in page
+    for words in ("3 x kettle, then microwave", "3 to 6, median 4.5", "1,500", "dim 0: 25.0%", "1.00 of 2"):
+        assert words in page
+    assert "it does 1.50 [1.00, 2.00] tasks an episode alone and 1.50 [1.00, 2.00] with mac" in page
+    assert "refused" not in page
     assert base64.b64encode(b"a video").decode() in page
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert len(pictures) == 4  # two figures of the evaluation, a still, the learning curve
@@ -84,8 +101,16 @@ def test_a_run_without_evaluation_card_or_video_still_has_a_report(run: Path) ->
 
 def test_a_damaged_summary_or_a_folder_that_is_no_run_is_one_sentence(run: Path, tmp_path: Path) -> None:
     (run / "summary.json").write_text("[{")
-    with pytest.raises(UserError, match="is not JSON"):
+    with pytest.raises(UserError, match=r"summary\.json is corrupted"):
         write_report(run)
     with pytest.raises(UserError, match="there is no run directory"):
         write_report(tmp_path / "nothing")
     assert not (run / "report.html").exists()
+
+
+def test_refused_commands_have_a_column_and_operators_without_a_pair_no_headline(run: Path) -> None:
+    shared = {**summary("mac", "expert", "random-3"), "operator_errors": 2}
+    (run / "summary.json").write_text(json.dumps([shared]))
+    page = write_report(run).read_text()
+    assert "<th>refused</th>" in page
+    assert "with mac on the other dimensions" not in page

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,11 +50,19 @@ def run(cfg: DictConfig) -> None:
     train_all([*partner, *trainings], config["processes"])
     cells = _cells(config, trainings)
     results = list(zip(cells, play_all(cells, seeds, home, config["processes"]), strict=True))
-    text = report(results, config["assistants"], config["training_seeds"], seeds)
+    table = report(results, config["assistants"], config["training_seeds"], seeds)
+    text = f"{table}{_origin(RunDirectory.open(trainings[0].run))}\n"
     atomic_write(home / "table.md", text.encode())
     atomic_write(home / "cells.csv", _frame(results).to_csv(index=False).encode())
     print(text)
     print(f"out: {home}")
+
+
+def _origin(run: RunDirectory) -> str:
+    """What the assistants learned from, and on which simulator."""
+    card = run.read_json(run.card_file)
+    size = f"{card['episodes']} episodes, {card['steps']} transitions, hash {card['content_hash'][:12]}"
+    return f"Data: {card['source']}, {size}. MuJoCo {version('mujoco')}, torch {version('torch')}."
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Comparison:
 
     def __str__(self) -> str:
         d = self.difference
-        return f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}], p = {self.p:.3f}"
+        p = f"p = {self.p:.3f}" if self.p >= 0.001 else "p < 0.001"
+        return f"{d.mean:+.2f} [{d.low:+.2f}, {d.high:+.2f}], {p}"
 
 
 def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:

@@ -41,7 +41,7 @@ def test_the_table_has_assistants_differences_references_and_says_what_it_means(
     text = report(results(0.5), ["mac", "bc"], [0, 1, 2], range(20))
     assert "| expert-base | mac | 60 |" in text
     assert "| expert-base | nobody | 20 | 0.00 [0.00, 0.00] |" in text
-    assert "| expert-base | mac minus bc | +0.50 [+0.50, +0.50], p = 0.0" in text
+    assert "| expert-base | mac minus bc | +0.50 [+0.50, +0.50], p < 0.001" in text
     assert "Only 3 training seeds" in text
     assert "seeds\n0 to 19" in text
 

@@ -166,7 +166,6 @@ def test_it_shows_the_picture_and_names_only_files_that_are_there() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
     assert pictures == ["eval/results/shared_control.png"]
     assert 20_000 < (ROOT / pictures[0]).stat().st_size <= 400_000
-    assert "<!-- results -->" in TEXT
     assert len(TEXT.splitlines()) - len(SECTIONS["Results"].splitlines()) <= 200
 
 

@@ -90,7 +90,7 @@ class MAC(nn.Module):
 
         `pick` names how a value is taken from each conditional: one of `PICKS`.
         """
-        x, known = torch.where(evidence, x, 0.0), evidence.clone()
+        x, known = torch.where(evidence, x, 0.0), evidence
         for _ in range(int((~evidence).sum(1).max())):
             value = PICKS[pick](self.conditionals(x, known, context), generator)
             step = first(~known)

@@ -10,7 +10,8 @@ import imageio
 
 import envs  # noqa: F401  (registers the ids)
 from autonomy.types import UserError
-from envs.expert.measure import Style, Trial, begin, perturbed_action
+from envs.expert.measure import Style, Trial, begin
+from envs.expert.noise import perturbed_action
 from envs.kitchen import TASK_SETS
 
 _SIZE = 480

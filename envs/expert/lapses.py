@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,23 +51,24 @@ class Faults:
 
     def __init__(self, law: Lapses, rng: np.random.Generator, style: dict[str, Any]) -> None:
         self._law, self._rng, self._style = law, rng, style
-        self._spell: Iterator[None] = iter(())
+        self._left = 0
         self._part: Mask = np.zeros(9, dtype=bool)
         self._rival: Expert | None = None
         self._offset = np.zeros(9, dtype=np.float32)
 
     def executed(self, intent: Array, simulator: Any) -> Array:
         """The action (9,) in place of `intent` (9,) at the simulator's present state; not clipped."""
-        if next(self._spell, self) is self:
+        if not self._left:
             if self._rng.random() >= self._law.rate:
                 return intent
             self._start()
+        self._left -= 1
         wrong = self._rival.act(simulator) if self._rival else intent + self._offset
         return np.where(self._part, wrong, intent)
 
     def _start(self) -> None:
         low, high = self._law.steps
-        self._spell = iter([None] * (int(self._rng.integers(low, high + 1)) - 1))
+        self._left = int(self._rng.integers(low, high + 1))
         self._part = self._draw_part()
         self._rival = None
         if self._rng.random() < self._law.distracted:

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 import envs
 from autonomy.types import Array
 from envs.expert.expert import Expert
-from envs.expert.noise import ActionNoise
+from envs.expert.noise import ActionNoise, perturbed_action
 from envs.kitchen import TASK_SETS, TASKS, resolve_tasks
 from envs.parallel import map_episodes
 
@@ -62,11 +62,6 @@ class Row:
         share = f"{len(successes)}/{n}"
         bounds = f"[{interval.low:.1%}, {interval.high:.1%}]"
         return f"{self.label:<28}{share:>8}{len(successes) / n:>9.1%}   {bounds:<17}{median:>6}"
-
-
-def perturbed_action(action: Array, offset: np.ndarray) -> Array:
-    """What is executed: the intended action (9,) plus the disturbance (9,), clipped to the action box."""
-    return np.asarray(np.clip(action + offset, -1.0, 1.0), dtype=np.float32)
 
 
 def begin(trial: Trial) -> tuple[Expert, Any]:

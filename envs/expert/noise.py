@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autonomy.types import UserError
+from autonomy.types import Array, UserError
 from envs.expert.geometry import Vector
+
+
+def perturbed_action(action: Array, offset: np.ndarray) -> Array:
+    """What is executed: the intended action (9,) plus the disturbance (9,), clipped to the action box."""
+    return np.asarray(np.clip(action + offset, -1.0, 1.0), dtype=np.float32)
 
 
 @dataclass(frozen=True)

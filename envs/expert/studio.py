@@ -18,7 +18,7 @@ from minari.dataset.step_data import StepData
 import envs  # noqa: F401  (registers the ids)
 from autonomy.types import Array
 from envs.expert.expert import Expert
-from envs.expert.measure import perturbed_action
+from envs.expert.noise import perturbed_action
 from envs.expert.orders import MIXTURES
 from envs.expert.recipe import Recipe
 

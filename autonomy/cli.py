@@ -147,10 +147,6 @@ def _unknown_option(error: MissingConfigException) -> str:
 def _bad_override(error: ConfigCompositionException, config: Path | None) -> str:
     """An override of a key that is not there names the keys that are, one of a group the groups."""
     text = _one_line(str(error))
-    experiment = re.match(r"In 'experiment/([^']+)'", text)
-    if experiment and config:
-        others = sorted(file.stem for file in config.parent.glob("experiment/*.yaml") if file.stem != experiment[1])
-        return f"experiment={experiment[1]} is for another program; the valid ones are {', '.join(others)}"
     group = re.match(r"Could not override '([^']+)'\. No match in the defaults list", text)
     if group and config:
         return f"there is no group {group[1]!r} to choose from here; the valid ones are {', '.join(_groups(config))}"

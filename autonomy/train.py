@@ -27,7 +27,6 @@ _FREE = ("resume", "device", "threads", "evaluation")
 @main("train")
 def run(cfg: DictConfig) -> None:
     """The program. The last line that it prints is `run: DIR`."""
-    _check_experiment(cfg)
     if cfg.evaluation.episodes and not cfg.resume:
         from eval.play import check_world
 
@@ -68,15 +67,6 @@ def train(cfg: DictConfig) -> RunDirectory:
     print(f"training in {directory.path}; after an interruption go on with resume={directory.path}", flush=True)
     fit(assistant, training, validation, settings, directory, config.seed)
     return directory
-
-
-def _check_experiment(cfg: DictConfig) -> None:
-    """Raise `UserError` for an experiment of the benchmark."""
-    if "cells" in cfg:
-        raise UserError(
-            f"experiment={cfg.name} is a benchmark: python -m eval.benchmark experiment={cfg.name};"
-            " autonomy.train takes experiment=smoke"
-        )
 
 
 def _path(config: DictConfig) -> Path:

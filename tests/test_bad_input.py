@@ -5,7 +5,7 @@ The programs run in this process, by the command line that a person types; only 
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import resource
 import shutil
@@ -73,9 +73,9 @@ def _there(home: Path) -> Iterator[None]:
 
 def call(patch: pytest.MonkeyPatch, module: str, *arguments: str) -> int | str | None:
     """The exit status of `python -m module arguments`, run in this process."""
-    entry = importlib.import_module(
-        module if module.startswith("eval") or module == "autonomy.train" else f"{module}.__main__"
-    )
+    package = importlib.util.find_spec(module)
+    program = f"{module}.__main__" if package and package.submodule_search_locations else module
+    entry = importlib.import_module(program)
     patch.setattr(sys, "argv", [module, *arguments])
     try:
         status: int | None = entry.main(list(arguments)) if module == "envs.expert" else entry.run()
@@ -118,8 +118,7 @@ def trained(home: Path) -> str:
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
         ("data=foo", "unknown data 'foo'; the valid ones are d4rl, minari, scripted"),
         ("experiment=foo", "unknown experiment 'foo'; the valid ones are "),
-        ("experiment=intent", "experiment=intent is a benchmark: python -m eval.benchmark experiment=intent"),
-        ("experiment=human", "experiment=human is a benchmark"),
+        ("experiment=intent", "unknown experiment 'intent'; the valid ones are smoke"),
         ("select=foo", "unknown key 'select'; the valid ones are assistant, data"),
         ("assistant.select=foo", "unknown select 'foo'; the valid ones are mean, mode, sample"),
         ("channels=shoulder", "there is no group 'channels' to choose from here; the valid ones are assistant, data"),
@@ -273,7 +272,6 @@ def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, cont
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["experiment=smoke"], "experiment=smoke is for another program; the valid ones are "),
         (["experiment=foo"], "unknown experiment 'foo'; the valid ones are "),
         (["experiment=human"], "data.path has no value; give data.path=..."),
         (["assistants=[foo]"], "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),

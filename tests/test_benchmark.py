@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from autonomy.types import UserError
-from eval.benchmark import METRICS, report, values_of
-from eval.cells import Cell
+from eval.benchmark.cells import Cell
+from eval.benchmark.table import METRICS, report, values_of
+from eval.benchmark.trainings import plan, train_all
 from eval.episodes import EpisodeRecord
 from eval.play import Setting
-from eval.trainings import plan, train_all
 
 NOBODY = Setting("zero", {}, {}, {}, {})
 

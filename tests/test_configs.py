@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -17,8 +15,8 @@ from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, Channels, UserError
 
 PROGRAMS = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-ROOTS = {CONFIGS, CONFIGS / "density"}
-"""Folders of programs; the second one has groups of its own, see test_density_program.py."""
+ROOTS = {CONFIGS, CONFIGS / "benchmark", CONFIGS / "density"}
+"""Folders of programs; those of the benchmark and of eval.density have groups of their own, and tests of their own."""
 SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
 # What has no default because only the user knows it.
 NEEDED = {
@@ -51,7 +49,7 @@ def test_programs_compose_and_are_quiet(program: str) -> None:
 
 
 def test_there_is_one_configuration_per_program(root: Path) -> None:
-    assert {"benchmark", "data", "rollout", "train"} <= set(PROGRAMS)
+    assert {"data", "rollout", "train"} <= set(PROGRAMS)
     sources = "".join(file.read_text() for package in ("autonomy", "eval") for file in (root / package).rglob("*.py"))
     assert [program for program in PROGRAMS if f'@main("{program}")' not in sources] == []
 
@@ -138,29 +136,8 @@ def test_operators(operator: str, d4rl_file: Path, tmp_path: Path) -> None:
     assert callable(made.intent)
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
-def test_experiments_fit_a_program(experiment: str) -> None:
-    fitting = []
-    for program in ("train", "benchmark"):
-        with contextlib.suppress(HydraException):  # of an experiment for the other program
-            fitting.append(composed(program, f"experiment={experiment}"))
-    assert fitting
-
-
 def test_the_smoke_experiment_is_small() -> None:
     cfg = composed("train", "experiment=smoke")
     assert instantiate(cfg.training).steps <= 500
     assert isinstance(instantiate(cfg.assistant), Assistant)
     assert cfg.evaluation.episodes > 0
-
-
-@pytest.mark.parametrize("experiment", [name for name in options("experiment") if name.startswith("ablate-")])
-def test_every_variant_of_an_ablation_can_be_trained(experiment: str) -> None:
-    cfg = composed("benchmark", f"experiment={experiment}")
-    assert cfg.assistants[0] == "mac"
-    assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
-    plain = composed("train", *cfg.train, *SMALL)
-    for overrides in cfg.variants.values():
-        changed = composed("train", *cfg.train, *overrides, *SMALL)
-        assert changed != plain
-        assert isinstance(instantiate(changed.assistant), Assistant)

@@ -8,40 +8,27 @@ Run directories, cells, `table.md` and `cells.csv` (a line an episode) go to run
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError
 
 from autonomy.checks import whole
-from autonomy.cli import main
+from autonomy.cli import CONFIGS, main
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import UserError
-from eval.cells import Cell, play_all
-from eval.episodes import EpisodeRecord
+from eval.benchmark.cells import Cell, play_all
+from eval.benchmark.table import frame, report
+from eval.benchmark.trainings import Training, plan, train_all
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
-from eval.stats import caveat, clustered_interval, compare
-from eval.trainings import Training, plan, train_all
-
-Value = Callable[[EpisodeRecord], float | None]
-Results = Sequence[tuple[Cell, Sequence[EpisodeRecord]]]
-METRICS: dict[str, Value] = {
-    "reward": lambda record: record.reward,
-    "deviation": lambda record: record.deviation,
-    "first intended": lambda record: record.first_intended,
-}
 
 
-@main("benchmark")
+@main("benchmark", CONFIGS / "benchmark")
 def run(cfg: DictConfig) -> None:
-    """Entry point: see configs/benchmark.yaml."""
+    """Entry point: see configs/benchmark/benchmark.yaml."""
     config = _plain(cfg)
     home, seeds = usable_folder(Path(config["out"])), _seeds(config)
     _check_cells(config)
@@ -53,7 +40,7 @@ def run(cfg: DictConfig) -> None:
     table = report(results, config["assistants"], config["training_seeds"], seeds)
     text = f"{table}{_origin(RunDirectory.open(trainings[0].run))}\n"
     atomic_write(home / "table.md", text.encode())
-    atomic_write(home / "cells.csv", _frame(results).to_csv(index=False).encode())
+    atomic_write(home / "cells.csv", frame(results).to_csv(index=False).encode())
     print(text)
     print(f"out: {home}")
 
@@ -111,73 +98,6 @@ def _cell(overrides: Sequence[str], env: DictConfig, assistant: str, seed: int |
     setting = setting_of(run, overrides, env)
     _, operator, channels = setting.labels()
     return Cell(f"{operator}-{channels}", assistant, seed, run, setting)
-
-
-def report(results: Results, assistants: Sequence[str], training_seeds: Sequence[int], seeds: Sequence[int]) -> str:
-    """The table as Markdown: per row the assistants and the operator alone; then the paired differences."""
-    lines = ["| operator-channels | assistant | n | reward | deviation | first intended |", "|---|---|---|---|---|---|"]
-    rows = list(dict.fromkeys(cell.row for cell, _ in results))
-    for row in rows:
-        for name in [*assistants, "nobody"]:
-            values = {key: values_of(results, row, name, value) for key, value in METRICS.items()}
-            if values["reward"] is not None:
-                cells = [_interval(values[key]) for key in METRICS]
-                lines.append(f"| {' | '.join([row, name, str(values['reward'].size), *cells])} |")
-    lines += ["", *_differences(results, rows, assistants), "", *_notes(training_seeds, seeds)]
-    return "\n".join(lines) + "\n"
-
-
-def _differences(results: Results, rows: Sequence[str], assistants: Sequence[str]) -> list[str]:
-    """The first assistant minus each of the others."""
-    lines = ["| operator-channels | difference | reward | deviation |", "|---|---|---|---|"]
-    for row in rows:
-        for other in assistants[1:]:
-            texts = [_difference(results, row, (assistants[0], other), METRICS[key]) for key in ("reward", "deviation")]
-            if any(text != "-" for text in texts):
-                lines.append(f"| {row} | {assistants[0]} minus {other} | {' | '.join(texts)} |")
-    return lines
-
-
-def _difference(results: Results, row: str, names: tuple[str, str], value: Value) -> str:
-    ours, theirs = (values_of(results, row, name, value) for name in names)
-    return "-" if ours is None or theirs is None else str(compare(ours, theirs))
-
-
-def values_of(results: Results, row: str, assistant: str, value: Value) -> NDArray[np.float64] | None:
-    """`value` of the records, (training seeds, episodes); None without such cells or when a record has no value."""
-    chosen = [records for cell, records in results if (cell.row, cell.assistant) == (row, assistant)]
-    table = [[value(record) for record in records] for records in chosen]
-    if not table or any(entry is None for entries in table for entry in entries):
-        return None
-    return np.array(table, dtype=float)
-
-
-def _interval(values: NDArray[np.float64] | None) -> str:
-    return "-" if values is None else str(clustered_interval(values))
-
-
-def _notes(training_seeds: Sequence[int], seeds: Sequence[int]) -> list[str]:
-    trained = ", ".join(map(str, training_seeds))
-    return [
-        f"Mean [95% interval]. Training seeds {trained}; {len(seeds)} episodes each (n: their product), with the seeds",
-        f"{seeds[0]} to {seeds[-1]} in every line. Intervals: two-level bootstrap over training seeds and episodes.",
-        caveat(training_seeds),
-        "p: paired permutation test over the episodes, for these trained models. Reward: tasks done an episode.",
-        "Deviation: mean of executed minus the operator's own action, without sign, on the filled dimensions.",
-        "First intended: the first task done was the one that the operator meant to do first.",
-        "nobody: the other dimensions stand still, so this is the operator alone; on `all` it is the full operator.",
-    ]
-
-
-def _frame(results: Results) -> pd.DataFrame:
-    """A row an episode."""
-    return pd.DataFrame(
-        [
-            {"row": cell.row, "training_seed": cell.training_seed, **dataclasses.asdict(record)}
-            for cell, records in results
-            for record in records
-        ]
-    )
 
 
 if __name__ == "__main__":

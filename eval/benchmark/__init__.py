@@ -1,0 +1,1 @@
+"""`python -m eval.benchmark`: trained assistants against each other on paired episodes."""

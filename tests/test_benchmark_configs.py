@@ -1,0 +1,55 @@
+"""Every experiment of the benchmark composes, and everything in it can be trained and played."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from autonomy.cli import CONFIGS
+from autonomy.types import Assistant
+from eval.settings import compose_config, compose_rollout
+
+ROOT = CONFIGS / "benchmark"
+EXPERIMENTS = sorted(file.stem for file in (ROOT / "experiment").glob("*.yaml"))
+SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        return compose("benchmark", list(overrides))
+
+
+def test_the_program_is_quiet() -> None:
+    with initialize_config_dir(str(ROOT), version_base="1.3"):
+        hydra = compose("benchmark", return_hydra_config=True).hydra
+    assert hydra.output_subdir is None, "a program writes no logs of Hydra's"
+    assert hydra.run.dir == "."
+    assert hydra.job_logging.root is None
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_the_cells_of_every_experiment_can_be_played(experiment: str) -> None:
+    cfg = composed(f"experiment={experiment}", "+data.path=FILE")
+    assert cfg.cells
+    for overrides in [*cfg.cells, *cfg.references]:
+        assert compose_rollout([*overrides, "run=zero"]).channels
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_assistant_of_an_experiment_can_be_trained(experiment: str) -> None:
+    cfg = composed(f"experiment={experiment}", "+data.path=FILE")
+    assert set(cfg.variants) <= set(cfg.assistants)
+    for name in cfg.assistants:
+        overrides = [*cfg.train, *cfg.variants.get(name, [f"assistant={name}"]), *SMALL]
+        assert isinstance(instantiate(compose_config("train", overrides).assistant), Assistant)
+
+
+@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("ablate-")])
+def test_every_variant_of_an_ablation_changes_something(experiment: str) -> None:
+    cfg = composed(f"experiment={experiment}")
+    assert cfg.assistants[0] == "mac"
+    assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
+    plain = compose_config("train", cfg.train)
+    assert all(compose_config("train", [*cfg.train, *overrides]) != plain for overrides in cfg.variants.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from autonomy.types import UserError
 from eval.benchmark.cells import Cell
 from eval.benchmark.table import METRICS, report, values_of
-from eval.benchmark.trainings import plan, train_all
+from eval.benchmark.trainings import plan_trainings, train_all
 from eval.episodes import EpisodeRecord
 from eval.play import Setting
 
@@ -59,26 +58,26 @@ def test_values_are_training_seeds_by_episodes() -> None:
     assert values_of(results(1.0), "another", "mac", METRICS["reward"]) is None
 
 
-def test_a_training_with_other_overrides_is_not_taken_for_a_finished_one(tmp_path: Path) -> None:
-    (tmp_path / "bc-seed0.json").write_text(
-        json.dumps({"overrides": ["model=small", "assistant=bc"], "finished": True})
-    )
-    assert plan(["bc"], [0], ["model=small"], tmp_path)[0].finished()
-    with pytest.raises(UserError, match="was trained with model=small assistant=bc"):
-        plan(["bc"], [0], ["model=paper"], tmp_path)[0].finished()
+def test_a_training_is_named_by_all_that_it_learns_from(tmp_path: Path) -> None:
+    def run(*overrides: str, seed: int = 0) -> Path:
+        return plan_trainings(["bc"], [seed], overrides, tmp_path)[0].run
+
+    assert run() == run("model=small") == run("threads=2", "evaluation.episodes=3")
+    assert len({run(), run(seed=1), run("model.width=8"), run("data=d4rl", "data.path=a"), run("schedule=step")}) == 5
 
 
 def test_a_variant_is_a_name_for_overrides(tmp_path: Path) -> None:
-    training = plan(["thin"], [3], ["data=d4rl"], tmp_path, {"thin": ["assistant=mac", "assistant.floor=0.02"]})[0]
-    assert training.run == tmp_path / "thin-seed3"
+    variants = {"thin": ["assistant=mac", "assistant.floor=0.02"]}
+    training = plan_trainings(["thin"], [3], ["data=d4rl"], tmp_path, variants)[0]
+    assert training.run.name.startswith("thin-seed3-")
     assert training.command()[-4:] == ["data=d4rl", "assistant=mac", "assistant.floor=0.02", "seed=3"]
 
 
 def test_a_training_that_fails_says_why(tmp_path: Path, d4rl_file: Path) -> None:
-    overrides = ["data=d4rl", f"data.path={d4rl_file}", "training.steps=0"]
-    with pytest.raises(UserError, match="bc-seed0 failed"):
-        train_all(plan(["bc"], [0], overrides, tmp_path), processes=1)
-    assert not plan(["bc"], [0], overrides, tmp_path)[0].finished()
+    trainings = plan_trainings(["bc"], [0], ["data=d4rl", f"data.path={d4rl_file}", "training.steps=0"], tmp_path)
+    with pytest.raises(UserError, match=r"bc-seed0-.* failed"):
+        train_all(trainings, processes=1)
+    assert not trainings[0].finished
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +87,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, d4rl_file: Path, program:
     small = ["training.steps=4", "training.validate_every=2", "model.width=8", "env.max_episode_steps=6"]
     train = ",".join(f"'{override}'" for override in ["data=d4rl", f"data.path={d4rl_file}", *small])
     arguments = [
-        "experiment=human", f"data.path={d4rl_file}", f"out={out}", f"train=[{train}]", "training_seeds=[0]",
-        "episodes=3", "assistants=[mac,bc]", "partner_seed=7", "processes=1",
+        "experiment=paper-table", f"data.path={d4rl_file}", f"out={out}", f"store={out}", f"train=[{train}]",
+        "training_seeds=[0]", "episodes=3", "assistants=[mac,bc]", "partner_seed=7", "processes=1",
     ]  # fmt: skip
     first = program("eval.benchmark", *arguments)
     assert first.returncode == 0, first.stderr
@@ -100,10 +99,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, d4rl_file: Path, program:
 def test_a_small_benchmark_prints_and_writes_its_table(finished: dict[str, Any]) -> None:
     text = (finished["out"] / "table.md").read_text()
     assert text.strip() in finished["first"].stdout
-    for start in ("| zero-none | mac | 3 |", "| policy-base | bc | 3 |", "| policy-all | nobody | 3 |"):
+    for start in ("| zero-none | mac | 3 |", "| policy-random-3 | bc | 3 |", "| policy-all | nobody | 3 |"):
         assert start in text
     cells = pd.read_csv(finished["out"] / "cells.csv")
-    assert len(cells) == 3 * (2 * 2 + 2)
+    assert len(cells) == 3 * (3 * 2 + 3)
     assert {"training_seed", "reward", "deviation", "seed", "mask"} <= set(cells.columns)
 
 
@@ -117,7 +116,7 @@ def test_finished_trainings_and_cells_are_never_run_again(finished: dict[str, An
 
 
 def test_a_missing_data_path_is_one_sentence(program: Callable[..., Any]) -> None:
-    done = program("eval.benchmark", "experiment=human")
+    done = program("eval.benchmark", "experiment=paper-table")
     assert done.returncode == 2
     assert "data.path" in done.stderr
     assert "Traceback" not in done.stderr

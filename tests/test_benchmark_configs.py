@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from autonomy.cli import CONFIGS
 from autonomy.types import Assistant
+from eval.benchmark.plan import Plan
 from eval.settings import compose_config, compose_rollout
 
 ROOT = CONFIGS / "benchmark"
@@ -32,9 +33,10 @@ def test_the_program_is_quiet() -> None:
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_cells_of_every_experiment_can_be_played(experiment: str) -> None:
     cfg = composed(f"experiment={experiment}", "+data.path=FILE")
-    assert cfg.cells
-    for overrides in [*cfg.cells, *cfg.references]:
-        assert compose_rollout([*overrides, "run=zero"]).channels
+    plan = Plan(cfg)
+    assert plan.places
+    for place in [*plan.places, *plan.references]:
+        assert compose_rollout([*place.overrides, "run=zero"]).channels
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

@@ -32,7 +32,14 @@ ALWAYS = {
     "autonomy.data": [],
     "autonomy.train": ["evaluation.episodes=0", "threads=1"],
     "envs.expert": ["--episodes=1", "--order-episodes=1", "--processes=1"],
-    "eval.benchmark": ["training_seeds=[0]", "assistants=[bc]", "partner_seed=null", "episodes=1", "processes=1"],
+    "eval.benchmark": [
+        "training_seeds=[0]",
+        "assistants=[bc]",
+        "partner_seed=null",
+        "episodes=1",
+        "processes=1",
+        "store=s",
+    ],
     "eval.density": [
         *("training.steps=2", "training.validate_every=2", "width=8", "depth=2", "components=2", "seeds=[0]"),
         *("models=[mac,any-order]", "capacity.widths=[8]", "scoring.orders=2", "scoring.query_rows=1", "processes=1"),
@@ -61,7 +68,7 @@ def small(module: str, arguments: list[str], data_id: str) -> list[str]:
         more += [f"data.id={data_id}"]  # there already: nothing is downloaded
     if module == "eval.benchmark" and "experiment=intent" in arguments:
         more += [*CELL, f"train=['data.n_episodes=8',{TRAINED}]"]
-    if module == "eval.benchmark" and "experiment=human" in arguments:
+    if module == "eval.benchmark" and "experiment=paper-table" in arguments:
         more += [*CELL, f"train=['data=d4rl','data.path=${{data.path}}',{TRAINED}]"]
     if module == "eval.density" and not {"data=kitchen"} & set(arguments):
         more += ["data.rows=100", "data.test_rows=20", "data.dim=3"]

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from autonomy.types import UserError
@@ -17,37 +18,42 @@ from eval.settings import ZERO
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """`setting` as the assistant of `run` (a run directory or "zero") plays it; `row` is its place in the table."""
+    """`setting` as the assistant of `run` (a run directory or "zero") plays it; `row` is its place in the table.
+
+    On a `curve`, `strength` is its place on the axis.
+    """
 
     row: str
     assistant: str
     training_seed: int | None
     run: str
     setting: Setting
+    curve: str | None = None
+    strength: float | None = None
 
     def folder(self, home: Path, seeds: Sequence[int]) -> Path:
-        """Its own folder, named by a hash of all that its records depend on: setting, episode seeds and weights."""
+        """Its own folder, named by a hash of what its records depend on: setting, episode seeds, weights, simulator."""
         model = b"" if self.run == ZERO else Path(self.run, "model.safetensors").read_bytes()
-        content = json.dumps([dataclasses.asdict(self.setting), list(seeds)], sort_keys=True).encode() + model
+        content = json.dumps([dataclasses.asdict(self.setting), list(seeds), version("mujoco")], sort_keys=True)
         who = self.assistant if self.training_seed is None else f"{self.assistant}-seed{self.training_seed}"
-        return home / "cells" / f"{self.row}-{who}-{hashlib.sha256(content).hexdigest()[:12]}"
+        return home / f"{self.row}-{who}-{hashlib.sha256(content.encode() + model).hexdigest()[:12]}"
 
 
-def play_all(
-    cells: Sequence[Cell], seeds: Sequence[int], home: Path, processes: int | None = None
-) -> list[list[EpisodeRecord]]:
-    """The records of every cell, in order; those that are not in `home` yet are played, and written as each one ends.
-
-    Raises `UserError` for a cell whose records are damaged.
-    """
-    folders = [cell.folder(home, seeds) for cell in cells]
-    pending = [(c, f) for c, f in zip(cells, folders, strict=True) if not (f / EPISODES).is_file()]
+def play_all(cells: Sequence[Cell], seeds: Sequence[int], home: Path, processes: int | None = None) -> None:
+    """Play those of `cells` that are not in `home` yet; each is written as its last episode ends."""
+    folders = {cell.folder(home, seeds): cell for cell in cells}  # two curves may share a cell
+    pending = [(cell, folder) for folder, cell in folders.items() if not (folder / EPISODES).is_file()]
     if pending:
         settings = [cell.setting for cell, _ in pending]
         for index, records in evaluate_all(settings, seeds, processes=processes, label="cells"):
             save(pending[index][1], [records], settings[index].env["tasks"])
-    results = [read_episodes(folder / EPISODES) for folder in folders]
-    for folder, records in zip(folders, results, strict=True):
+
+
+def read_all(cells: Sequence[Cell], seeds: Sequence[int], home: Path) -> list[list[EpisodeRecord]]:
+    """The records of every cell, in order. Raises `UserError` for a cell whose records are damaged or missing."""
+    files = [cell.folder(home, seeds) / EPISODES for cell in cells]
+    results = [read_episodes(file) for file in files]
+    for file, records in zip(files, results, strict=True):
         if [record.seed for record in records] != list(seeds):
-            raise UserError(f"{folder / EPISODES} does not hold the episodes {seeds[0]} to {seeds[-1]}; remove it")
+            raise UserError(f"{file} does not hold the episodes {seeds[0]} to {seeds[-1]}; remove it")
     return results

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
 import json
 import os
 import subprocess
@@ -12,51 +14,56 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from autonomy.types import UserError
 from envs.parallel import available_cores
-from eval.episodes import write_summary
 from eval.settings import compose_config
 
 _ALWAYS = ("threads=1", "evaluation.episodes=0")
+_IRRELEVANT = ("run", "resume", "device", "threads", "evaluation")
+"""Keys of configs/train.yaml that do not change what is learned."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """One training: the name of the `assistant`, its `seed`, and the `overrides` of `python -m autonomy.train`."""
+    """One training: the name of the `assistant`, its `seed`, and the `overrides` of `python -m autonomy.train`.
+
+    Its run directory is named by a hash of the whole configuration, so experiments with the same `folder` share it.
+    """
 
     assistant: str
     seed: int
     overrides: tuple[str, ...]
     folder: Path
 
-    @property
+    @functools.cached_property
+    def config(self) -> DictConfig:
+        """The composed configs/train.yaml. Raises Hydra's errors for an override that does not fit."""
+        return compose_config("train", self._choices)
+
+    @functools.cached_property
     def run(self) -> Path:
         """The run directory."""
-        return self.folder / f"{self.assistant}-seed{self.seed}"
+        config = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key not in _IRRELEVANT])
+        content = json.dumps(OmegaConf.to_container(config, resolve=True), sort_keys=True)
+        return self.folder / f"{self.assistant}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
+    @property
     def finished(self) -> bool:
-        """Whether it has been done. Raises `UserError` when the folder holds one with other overrides."""
-        note = self._note
-        if not note.is_file():
-            return False
-        state = json.loads(note.read_text())
-        if state["overrides"] != list(self.overrides):
-            theirs = " ".join(state["overrides"])
-            raise UserError(f"{self.run} was trained with {theirs}; remove it or choose another folder with out=...")
-        return bool(state["finished"])
+        """Whether it has been done."""
+        return self._note.is_file()
 
     def command(self) -> list[str]:
         """The command line: a new training, or the rest of one that was interrupted."""
         program = [sys.executable, "-m", "autonomy.train", *_ALWAYS]
         if (self.run / "config.yaml").is_file():
             return [*program, f"resume={self.run}"]
-        return [*program, f"run={self.run}", *self._choices()]
+        return [*program, f"run={self.run}", *self._choices]
 
     def train(self) -> None:
         """Do it. Raises `UserError` with the last line of its log when it fails."""
-        self._record(finished=False)
         log = self.folder / "logs" / f"{self.run.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w") as file:
@@ -64,21 +71,19 @@ class Training:
         if done.returncode:
             last = (log.read_text().strip() or "it said nothing").splitlines()[-1]
             raise UserError(f"training {self.run} failed: {last.removeprefix('error: ')} (see {log})")
-        self._record(finished=True)
+        self._note.touch()
 
     def load_data(self) -> None:
         """Make or check the demonstrations, so that trainings side by side find them ready."""
-        instantiate(compose_config("train", self._choices()).data).load()
+        instantiate(self.config.data).load()
 
     @property
     def _note(self) -> Path:
-        return self.folder / f"{self.run.name}.json"
+        return self.folder / f"{self.run.name}.finished"
 
+    @property
     def _choices(self) -> list[str]:
         return [*self.overrides, f"seed={self.seed}"]
-
-    def _record(self, finished: bool) -> None:
-        write_summary(self._note, {"overrides": list(self.overrides), "finished": finished})
 
 
 def train_all(trainings: Iterable[Training], processes: int | None = None) -> None:
@@ -86,7 +91,7 @@ def train_all(trainings: Iterable[Training], processes: int | None = None) -> No
 
     Raises `UserError` when one fails; the others that had begun are finished first.
     """
-    pending = [training for training in trainings if not training.finished()]
+    pending = [training for training in trainings if not training.finished]
     if not pending:
         return
     pending[0].load_data()
@@ -99,7 +104,7 @@ def train_all(trainings: Iterable[Training], processes: int | None = None) -> No
             pool.shutdown(cancel_futures=True)
 
 
-def plan(
+def plan_trainings(
     assistants: Sequence[str],
     seeds: Sequence[int],
     overrides: Sequence[str],

@@ -1,0 +1,126 @@
+"""From the benchmark's configuration to what has to be trained and played."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError
+
+from autonomy.checks import choice, whole
+from autonomy.types import UserError
+from eval.benchmark.cells import Cell
+from eval.benchmark.trainings import Training, plan_trainings
+from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
+
+STAGES = ("all", "data", "train", "play")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A row of the table: `overrides` of configs/rollout.yaml, and where it is on a `curve`."""
+
+    overrides: tuple[str, ...]
+    curve: str | None = None
+    strength: float | None = None
+
+
+class Plan:
+    """A checked configuration (configs/benchmark/benchmark.yaml). Raises `UserError` for what cannot be trained or
+    played: before hours of training, not after."""
+
+    def __init__(self, cfg: DictConfig) -> None:
+        cfg = cfg.copy()
+        _check(_plain(cfg, ("assistants", "training_seeds", "processes", "stage", "shards", "shard", "partner_seed")))
+        self.out, self.store = (usable_folder(Path(str(cfg[key]))) for key in ("out", "store"))
+        first = whole("seed", cfg.seed, 0)
+        self.seeds = list(range(first, first + whole("episodes", cfg.episodes, 1)))
+        config = _plain(cfg, ("train", "budget", "variants", "training_seeds", "assistants"))
+        learn = [*config["train"], *config["budget"]]
+        self.assistants: list[str] = config["assistants"]
+        self.training_seeds: list[int] = config["training_seeds"]
+        folder = self.store / "trainings"
+        partner = [] if cfg.partner_seed is None else plan_trainings(["bc"], [cfg.partner_seed], learn, folder)
+        self.assisting = plan_trainings(self.assistants, self.training_seeds, learn, folder, config["variants"])
+        self.trainings: list[Training] = [*partner, *self.assisting]
+        self.env: DictConfig = self.assisting[0].config.env
+        cfg.partner = str(partner[0].run) if partner else None
+        self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
+
+    def cells(self) -> list[Cell]:
+        """Every place with every trained assistant, then the references. Needs the run directories of `trainings`."""
+        played = [
+            self._cell(place, training.assistant, training.seed, str(training.run))
+            for place in self.places
+            for training in self.assisting
+        ]
+        return played + [self._cell(place, "nobody", None, ZERO) for place in self.references]
+
+    def _cell(self, place: Place, assistant: str, seed: int | None, run: str) -> Cell:
+        setting = setting_of(run, place.overrides, self.env)
+        _, operator, channels = setting.labels()
+        row = f"{operator}-{channels}" if place.strength is None else f"{operator}-{channels}-{place.strength:g}"
+        return Cell(row, assistant, seed, run, setting, place.curve, place.strength)
+
+
+def _plain(cfg: DictConfig, keys: Sequence[str]) -> dict[str, Any]:
+    """Plain values of some keys. Raises `UserError` when something that has to be given was not."""
+    try:
+        values = {key: cfg[key] for key in keys}
+        return {
+            key: OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+            if isinstance(value, DictConfig | ListConfig)
+            else value
+            for key, value in values.items()
+        }
+    except InterpolationToMissingValueError as error:
+        key = str(error).splitlines()[0].rpartition(": ")[2]
+        raise UserError(f"{key} has no value; give {key}=...") from error
+
+
+def _check(config: dict[str, Any]) -> None:
+    """Raise `UserError` for a number out of its range or an empty list."""
+    for key in ("assistants", "training_seeds"):
+        _filled(key, config[key])
+    for seed in config["training_seeds"]:
+        whole("training_seeds", seed, 0)
+    for key, least in (("processes", 1), ("partner_seed", 0)):
+        if config[key] is not None:
+            whole(key, config[key], least)
+    choice("stage", config["stage"], STAGES)
+    shards = whole("shards", config["shards"], 1)
+    if whole("shard", config["shard"], 0) >= shards:
+        raise UserError(f"shard must be below shards={shards}, got {config['shard']}")
+
+
+def _filled(key: str, value: Any) -> None:
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{key} must be a list of one or more, got {value!r}")
+
+
+def _places(config: dict[str, Any]) -> tuple[list[Place], list[Place]]:
+    """The places of the cells and curves, and those of the references."""
+    curves = [place for name, curve in config["curves"].items() for place in _curve(name, curve)]
+    if not curves:
+        _filled("cells", config["cells"])
+    cells, references = ([Place(_overrides(key, entry)) for entry in config[key]] for key in ("cells", "references"))
+    for place in [*cells, *references, *curves]:
+        compose_rollout([*place.overrides, "run=zero"])
+    return [*cells, *curves], references
+
+
+def _curve(name: str, curve: Any) -> Iterator[Place]:
+    if not isinstance(curve, dict) or set(curve) != {"play", "key", "values"}:
+        raise UserError(f"the curve {name} needs play, key and values, got {curve!r}")
+    _filled(f"curves.{name}.values", curve["values"])
+    for value in curve["values"]:
+        yield Place((*_overrides(name, curve["play"]), f"{curve['key']}={value}"), name, float(value))
+
+
+def _overrides(key: str, entry: Any) -> tuple[str, ...]:
+    if not isinstance(entry, list) or not all(isinstance(override, str) for override in entry):
+        raise UserError(f"{key} must be lists such as [operator=expert, channels=shoulder], got {entry!r}")
+    return tuple(entry)

@@ -14,12 +14,14 @@ from typing import NoReturn, cast
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import (
     ConfigCompositionException,
     InstantiationException,
     MissingConfigException,
     OverrideParseException,
 )
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -51,6 +53,8 @@ def main(config_name: str, root: Path = CONFIGS) -> Callable[[Callable[[DictConf
                 with _variable(_RAISE, tracebacks):  # programs that the function starts report their own mistakes
                     function(cfg)
             except BaseException as error:  # taken out of Hydra, which would print a line of its own about it
+                if HydraConfig.get().mode == RunMode.MULTIRUN:  # the job may be in another process
+                    raise
                 failures.append(error)
 
         @functools.wraps(function)

@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from tqdm import tqdm
 
@@ -100,8 +100,8 @@ def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
         shares = [f"{(values <= level).mean():.3f}" for level in LEVELS]
         lines.append(_line(name, str(len(values)), shares, f"{distance(values, draws):.3f}"))
     notes = [
-        f"Of n held-out demonstrated actions the share whose rank beside {draws} draws of p(a_operator | s) is at most",
-        "that. Calibrated: the same number; less at the left end: the improbable is called so too rarely.",
+        f"Of n held-out demonstrated actions: the share whose rank beside {draws} draws of p(a_operator | s) is at most",
+        "that. Calibrated: the same number; more at the left end: the model is too sure of itself, less: too wide.",
     ]
     return "\n".join([*lines, "", *notes])
 
@@ -115,8 +115,10 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/intent.yaml."""
     rows, draws = whole("rows", cfg.rows, 1), whole("draws", cfg.draws, 1)
     generator = torch.Generator().manual_seed(whole("seed", cfg.seed, 0))
+    if not OmegaConf.is_list(cfg.held) or not cfg.held:
+        raise UserError(f"held must be a list of channels such as [base,random-3], got {cfg.held!r}")
     folder = usable_folder(Path(cfg.out or Path(cfg.run, "intent")))
-    ranks = calibration(cfg.run, list(cfg.held), rows, generator, draws)
+    ranks = calibration(cfg.run, [str(name) for name in cfg.held], rows, generator, draws)
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "intent.csv", frame(ranks).to_csv(index=False).encode())
     atomic_write(folder / "intent.png", reliability(ranks))

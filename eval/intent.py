@@ -100,7 +100,7 @@ def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
         shares = [f"{(values <= level).mean():.3f}" for level in LEVELS]
         lines.append(_line(name, str(len(values)), shares, f"{distance(values, draws):.3f}"))
     notes = [
-        f"Of n held-out demonstrated actions: the share whose rank beside {draws} draws of p(a_operator | s) is at most",
+        f"Of n held-out demonstrated actions the share whose rank beside {draws} draws of p(a_operator | s) is at most",
         "that. Calibrated: the same number; more at the left end: the model is too sure of itself, less: too wide.",
     ]
     return "\n".join([*lines, "", *notes])

@@ -15,8 +15,8 @@ IMPROBABLE = 0.05
 DRAWS = 59
 """Beside which a command is ranked: IMPROBABLE (DRAWS + 1) is a whole number, as a p-value of that size needs."""
 EVERY = 10
-"""Steps (80 ms each) from one measurement to the next: the draws cost more than the assistant's own calls in between,
-and neighbouring commands say the same."""
+"""Steps (80 ms each) from one measurement to the next: at every step the draws would make an episode take nearly three
+times as long, and neighbouring commands say the same."""
 
 
 @runtime_checkable

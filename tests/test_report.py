@@ -86,7 +86,7 @@ def test_everything_is_inside_the_file(run: Path) -> None:
 
 def test_improbable_commands_have_a_column_where_they_were_measured(run: Path) -> None:
     fill(run)
-    assert "mprobable" not in write_report(run).read_text()  # as in a summary of an older version
+    assert "<th>improbable" not in write_report(run).read_text()  # as in a summary of an older version
     measured = [{**summary("mac", "expert", channels), "improbable": INTERVAL} for channels in ("base", "wrist")]
     (run / "summary.json").write_text(json.dumps([*measured, {**summary("mac", "zero", "none"), "improbable": None}]))
     page = write_report(run).read_text()

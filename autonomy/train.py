@@ -58,7 +58,7 @@ def train(cfg: DictConfig) -> RunDirectory:
     if not cfg.resume:
         RunDirectory(_path(config)).require_unused()
     demonstrations = instantiate(config.data).load()
-    training, validation = _split(demonstrations, config, device)
+    training, validation = split_rows(demonstrations, config, device)
     assistant = _assistant(config, training).to(device)
     _warn_untrained(assistant)
     directory = RunDirectory.create(_path(config), _kept(config)) if config is cfg else RunDirectory.open(cfg.resume)
@@ -144,7 +144,7 @@ def _device(name: Any) -> torch.device:
     return torch.device(name)
 
 
-def _split(demonstrations: Demonstrations, config: DictConfig, device: torch.device) -> tuple[Rows, Rows]:
+def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch.device) -> tuple[Rows, Rows]:
     """Training and validation rows on `device`. Raises `UserError` when their widths are not the environment's."""
     import numpy as np
     import torch

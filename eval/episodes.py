@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
+from eval.probe import IMPROBABLE, Intent
 from eval.stats import Interval, mean_interval
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
@@ -28,6 +29,10 @@ class EpisodeRecord:
     filled or nothing is held. `operator_error`: why a command of it was refused, or None. `ms`, `ms_p50`, `ms_p99`:
     wall milliseconds of the assistant's calls (one call decides for the whole batch of episodes), mean and percentiles
     within the episode; equality ignores them, since they are the only part that is not determined by the seeds.
+    `success`: were all tasks of the environment done. `intent_score`: mean log p(operator's command | state), nats a
+    held dimension; `improbable`: share of the commands whose rank beside the model's draws is at most `IMPROBABLE`
+    (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
+    Records of older versions lack these three, which are None then.
     """
 
     assistant: str
@@ -45,6 +50,9 @@ class EpisodeRecord:
     ms: float = dataclasses.field(compare=False)
     ms_p50: float = dataclasses.field(compare=False)
     ms_p99: float = dataclasses.field(compare=False)
+    success: bool | None = None
+    intent_score: float | None = None
+    improbable: float | None = None
 
 
 class Tally:
@@ -54,11 +62,13 @@ class Tally:
         self._reward, self._error = 0.0, None
         self._deviations: list[float] = []
         self._ms: list[float] = []
+        self._intents: list[Intent] = []
 
-    def add(self, reward: float, info: dict[str, Any], ms: float) -> None:
+    def add(self, reward: float, info: dict[str, Any], ms: float, intent: Intent | None = None) -> None:
         """Count one step: `info` as `SharedControl` reports it, `ms` the time of the assistant's call."""
         self._reward += reward
         self._ms.append(ms)
+        self._intents += [] if intent is None else [intent]
         self._error = self._error or info.get("operator_error")
         filled = ~np.asarray(info["operator_mask"], dtype=bool)
         if filled.any() and not filled.all() and not info.get("operator_error"):
@@ -78,12 +88,19 @@ class Tally:
             completed=completed,
             intended=intended,
             first_intended=completed[:1] == intended[:1] if shown else None,
-            deviation=float(np.mean(self._deviations)) if self._deviations else None,
+            deviation=_mean(self._deviations),
             operator_error=self._error,
             ms=float(np.mean(self._ms)),
             ms_p50=float(np.percentile(self._ms, 50)),
             ms_p99=float(np.percentile(self._ms, 99)),
+            success=bool(info["success"]),
+            intent_score=_mean([intent.score for intent in self._intents]),
+            improbable=_mean([intent.rank <= IMPROBABLE for intent in self._intents]),
         )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def write_episodes(path: Path, records: Iterable[EpisodeRecord]) -> None:
@@ -124,6 +141,9 @@ def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[st
         "tasks": {task: float(np.mean([task in record.completed for record in records])) for task in tasks},
         "first_intended": _interval(records, lambda record: record.first_intended),
         "deviation": _interval(records, lambda record: record.deviation),
+        "success": _interval(records, lambda record: record.success),
+        "intent_score": _interval(records, lambda record: record.intent_score),
+        "improbable": _interval(records, lambda record: record.improbable),
         "ms": {key: float(np.mean([getattr(r, key) for r in records])) for key in ("ms", "ms_p50", "ms_p99")},
         "operator_errors": sum(record.operator_error is not None for record in records),
     }
@@ -139,7 +159,8 @@ def _interval(
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
     """The printed comparison of several summaries, with what its numbers mean."""
-    header = ("assistant", "operator", "channels", "n", "reward [95%]", "first intended", "deviation", "ms p50 (p99)")
+    names = ("assistant", "operator", "channels", "n")
+    header = (*names, "reward [95%]", "first intended", "deviation", "improbable", "ms p50 (p99)")
     rows = [header, *(_row(summary) for summary in summaries)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -149,7 +170,7 @@ def table(summaries: Sequence[dict[str, Any]]) -> str:
 
 def _row(summary: dict[str, Any]) -> tuple[str, ...]:
     ms = summary["ms"]
-    numbers = (_number(summary["first_intended"]), _number(summary["deviation"]))
+    numbers = [_number(summary[key]) for key in ("first_intended", "deviation", "improbable")]
     names = (summary["assistant"], summary["operator"], summary["channels"], str(summary["episodes"]))
     return (*names, str(Interval(**summary["reward"])), *numbers, f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})")
 
@@ -163,7 +184,8 @@ def _notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
     notes = [
         f"reward: tasks done an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
         "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",
-        "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions.",
+        "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions. improbable:",
+        f"share of the operator's commands whose rank beside draws of p(command | state) is at most {IMPROBABLE}.",
         *(f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}" for s in summaries),
         *(
             f"{_label(s)}: commands of the operator were refused in {s['operator_errors']} episodes"

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 """The assistant alone blue and the operator alone orange, as in the video."""
@@ -77,4 +78,18 @@ def reward_bars(summaries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -
     axes.set_xlim(0, 1.12 * len(summaries[0]["tasks"]))
     axes.set_xticks(range(len(summaries[0]["tasks"]) + 1))
     axes.set_xlabel("tasks done an episode, with 95% interval")
+    return png(figure)
+
+
+def reliability(ranks: Mapping[str, NDArray[np.float64]]) -> bytes:
+    """Share of the ranks that are at most u over u, a line for each entry; calibrated ones are on the diagonal."""
+    figure, axes = canvas(4.2)
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="calibrated")
+    for index, (name, values) in enumerate(ranks.items()):
+        axes.ecdf(values, label=name, color=COLOURS[index % len(COLOURS)])
+    axes.set_xlim(0, 1)
+    axes.set_aspect("equal")
+    axes.set_xlabel("u")
+    axes.set_ylabel("share of the ranks that are at most u")
+    axes.legend(frameon=False, fontsize="small")
     return png(figure)

@@ -20,6 +20,7 @@ from autonomy.types import Array
 from envs.shared_control import SharedControl
 from envs.vector import make_kitchens
 from eval.episodes import EpisodeRecord, Tally
+from eval.probe import Probe
 
 _NOT_OPTIONS = ("name", "state_dim", "action_dim")
 
@@ -117,8 +118,9 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
     )
     world = SharedControl(kitchens, operator, channels, setting.seed)
     names = (setting.name, str(operator.name), str(channels.name))
+    probe = Probe(assistant, [setting.seed, *seeds])
     with one_thread():
-        return _episodes(world, assistant, names, seeds, watch and functools.partial(watch, kitchens))
+        return _episodes(world, assistant, probe, names, seeds, watch and functools.partial(watch, kitchens))
 
 
 @functools.lru_cache(maxsize=2)
@@ -132,6 +134,7 @@ def _kitchens(options: str, n: int) -> DummyVecEnv:
 def _episodes(
     world: SharedControl,
     assistant: Any,
+    probe: Probe,
     names: tuple[str, str, str],
     seeds: Sequence[int],
     watch: Callable[[dict[str, Any]], None] | None,
@@ -141,14 +144,15 @@ def _episodes(
     observation: Any = world.reset()
     state, starts = None, np.ones(world.num_envs, dtype=bool)
     while tallies:
-        began = time.perf_counter()
+        seen, began = observation, time.perf_counter()
         actions, state = assistant.predict(observation, state, starts, deterministic=True)
         ms = 1e3 * (time.perf_counter() - began)
         observation, rewards, starts, infos = world.step(actions)
         if watch and 0 in tallies:
             watch(infos[0])
+        intents = probe.measure(seen, [index for index in tallies if "operator_error" not in infos[index]])
         for index in list(tallies):
-            tallies[index].add(float(rewards[index]), infos[index], ms)
+            tallies[index].add(float(rewards[index]), infos[index], ms, intents.get(index))
             if starts[index]:
                 records[index] = tallies.pop(index).record(infos[index], names, seeds[index])
     return [records[index] for index in range(len(seeds))]

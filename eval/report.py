@@ -20,6 +20,7 @@ from autonomy.run_directory import RunDirectory, atomic_write
 from eval.coverage import untrained
 from eval.episodes import EPISODES, SUMMARY, read_episodes
 from eval.figures import learning_curve, reward_bars, task_bars
+from eval.probe import IMPROBABLE
 from eval.video import FRAMES, VIDEO
 from eval.wording import card_rows, headline, key_settings, label, row
 
@@ -65,7 +66,7 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
     """What summary.json says, as words and figures; empty without it."""
     file = directory.path / SUMMARY
     if not file.is_file():
-        return {"rows": [], "figures": [], "headline": None, "seeds": None, "tasks": 0, "notes": False}
+        return {"rows": [], "figures": [], "headline": None, "seeds": None, "tasks": 0, "notes": False, "probed": None}
     try:
         summaries = json.loads(file.read_text(encoding="utf-8"))
         labels = [label(summary) for summary in summaries]
@@ -79,6 +80,7 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
             "seeds": summaries[0]["seeds"],
             "tasks": len(summaries[0]["tasks"]),
             "notes": any(summary["operator_errors"] for summary in summaries),
+            "probed": IMPROBABLE if any(summary.get("improbable") for summary in summaries) else None,
         }
     except (KeyError, TypeError, ValueError, LookupError) as error:
         raise directory.broken(file, f"no summary of evaluated episodes ({error!r})") from error

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import switch, whole
 from autonomy.cli import CONFIGS
 from autonomy.run_directory import RunDirectory
-from autonomy.types import UserError
+from autonomy.types import Channels, UserError
 from eval.play import Setting
 
 ZERO = "zero"
@@ -79,6 +80,12 @@ def usable_folder(path: Path) -> Path:
             f"cannot write to out={path}: {there} is not a folder that you may write to; give another out=..."
         )
     return path
+
+
+def channels_of(name: str, env: DictConfig) -> Channels:
+    """The channels `name` of configs/channels in `env`. Raises `UserError` where they need dimensions it has not."""
+    cfg = compose_rollout(["run=zero", "operator=zero", f"channels={name}"])
+    return cast(Channels, instantiate(_resolved(cfg, env)["channels"]))
 
 
 def _folder(cfg: DictConfig, setting: Setting) -> Path:

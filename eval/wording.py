@@ -56,12 +56,14 @@ def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
 def row(summary: Mapping[str, Any], name: str) -> dict[str, str]:
     """The cells of a setting in the table."""
     first, deviation, ms = summary["first_intended"], summary["deviation"], summary["ms"]
+    improbable = summary.get("improbable")  # summaries of older versions lack it
     return {
         "label": name,
         "n": str(summary["episodes"]),
         "reward": str(Interval(**summary["reward"])),
         "first": "-" if first is None else f"{first['mean']:.0%}",
         "deviation": "-" if deviation is None else str(Interval(**deviation)),
+        "improbable": "-" if improbable is None else str(Interval(**improbable)),
         "ms": f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})",
         "refused": str(summary["operator_errors"]),
     }

@@ -84,6 +84,18 @@ def test_everything_is_inside_the_file(run: Path) -> None:
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
 
 
+def test_improbable_commands_have_a_column_where_they_were_measured(run: Path) -> None:
+    fill(run)
+    assert "<th>improbable" not in write_report(run).read_text()  # as in a summary of an older version
+    measured = [{**summary("mac", "expert", channels), "improbable": INTERVAL} for channels in ("base", "wrist")]
+    (run / "summary.json").write_text(json.dumps([*measured, {**summary("mac", "zero", "none"), "improbable": None}]))
+    page = write_report(run).read_text()
+    assert "<th>improbable [95%]</th>" in page
+    assert page.count("<td>-</td><td>1.50 [1.00, 2.00]</td><td>20</td>") == 2
+    assert page.count("<td>-</td><td>-</td><td>20</td>") == 1
+    assert "among the 5% least probable" in page
+
+
 def test_text_from_files_is_escaped(run: Path) -> None:
     fill(run)
     page = write_report(run).read_text()

@@ -17,6 +17,7 @@ from autonomy.types import UserError
 from envs.vector import make_kitchens
 from eval.episodes import EpisodeRecord, Tally, read_episodes, summarise, table, write_episodes
 from eval.play import Schedule, Setting, play
+from eval.probe import Intent
 from eval.rollout import evaluate, save
 from eval.settings import compose_rollout, rollout_setting, seeds_of, setting_of
 from eval.short import short_evaluation
@@ -89,6 +90,7 @@ def _info(**changes: Any) -> dict[str, Any]:
         "executed_action": np.array([1.0, 0.0, 0.25]),
         "completed": ("kettle", "microwave"),
         "intent": ("kettle",),
+        "success": True,
     }
     return {**info, **changes}
 
@@ -106,6 +108,14 @@ def test_tally_counts_deviation_on_filled_dims_only_and_leaves_refused_steps_out
     assert tally.record(_info(intent=()), ("", "", ""), 7).first_intended is None
 
 
+def test_tally_counts_improbable_commands_among_the_measured_ones() -> None:
+    tally = Tally()
+    for intent in (Intent(-2.0, 0.05), None, Intent(1.0, 0.051), Intent(1.0, 1.0), None, Intent(2.0, 0.01)):
+        tally.add(0.0, _info(), 1.0, intent)
+    record = tally.record(_info(), ("mac", "expert", "base"), 7)
+    assert (record.success, record.intent_score, record.improbable) == (True, 0.5, 0.5)
+
+
 def record_of(seed: int, reward: float, **changes: Any) -> EpisodeRecord:
     values: dict[str, Any] = {
         "assistant": "mac", "operator": "expert", "channels": "base", "mask": (1, 0), "seed": seed, "reward": reward,
@@ -116,17 +126,20 @@ def record_of(seed: int, reward: float, **changes: Any) -> EpisodeRecord:
 
 
 def test_summary_of_known_records_and_the_files_round_trip(tmp_path: Path) -> None:
-    records = [record_of(seed, float(seed % 2)) for seed in range(10)]
+    records = [record_of(seed, float(seed % 2), success=seed < 2, improbable=0.25) for seed in range(10)]
     summary = save(tmp_path, [records], ["kettle", "microwave"])[0]
     assert summary["reward"]["mean"] == 0.5
     assert summary["reward"]["low"] < 0.5 < summary["reward"]["high"]
     assert summary["tasks"] == {"kettle": 0.5, "microwave": 0.0}
     assert summary["first_intended"]["mean"] == 0.5
     assert summary["seeds"] == [0, 9]
+    assert (summary["success"]["mean"], summary["improbable"]["mean"]) == (0.2, 0.25)
+    assert summary["intent_score"] is None
     assert read_episodes(tmp_path / "episodes.jsonl") == records
     assert json.loads((tmp_path / "summary.json").read_text()) == [summary]
     text = table([summary])
     assert "0.50 [" in text
+    assert "0.50            0.25       0.25        1.0 (2.0)" in text  # first intended, deviation, improbable, ms
     assert "seeds" in text or "0 to 9" in text
 
 

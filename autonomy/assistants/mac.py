@@ -83,6 +83,26 @@ class MACAssistant(TorchAssistant):
             score[rows] = self.density.log_prob(operator[rows], mask[rows], nothing, context)
         return score
 
+    def intent_rank(
+        self,
+        states: Tensor,
+        operator: Tensor,
+        mask: Tensor,
+        n: int = 99,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """How probable the operator's action is beside `n` draws of p(a_operator | s), (B,) in (0, 1]; NaN: empty mask.
+
+        `Density.highest_density_rank` without evidence; the assistant's own draws stay as they are. Demonstrated
+        actions have uniform ranks where the model is right. The floor smooths it: actions that the demonstrations
+        repeat exactly, saturated ones above all, lie on the peak of a Gaussian of at least that width, which draws do
+        not, so their ranks crowd towards 1 and fewer than a share a of them is <= a.
+        """
+        rank, rows = states.new_full((len(states),), torch.nan, dtype=torch.float64), mask.any(1)
+        context, nothing = self.normaliser(states[rows]), torch.zeros_like(mask[rows])
+        rank[rows] = self.density.highest_density_rank(operator[rows], mask[rows], nothing, context, n, generator)
+        return rank
+
     def coverage(self, masks: MaskLaw | None = None) -> Coverage:
         """Of completing what operators hold, `masks` or by default what the assistant was made for."""
         order = self.density.protocol.ranks.argsort().tolist()

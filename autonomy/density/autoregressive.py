@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from autonomy.density.protocols import Chain, DecompositionProtocol
 
 MEMORY = 64 * 2**20
 """Bytes of activations that one forward pass of many nodes may take."""
+Step = tuple[Tensor, Tensor, Conditional]
+"""Rows (N,), the dimension (N,) that comes next in each, and what is known about its value."""
 
 
 class AutoregressiveDensity(Density):
@@ -73,13 +76,29 @@ class AutoregressiveDensity(Density):
     def _complete(
         self, x: Tensor, evidence: Tensor, context: Tensor, pick: str, generator: torch.Generator | None
     ) -> Tensor:
-        x, path, given = torch.where(evidence, x, 0.0), self._path(evidence, ~evidence), evidence.sum(1)
-        order = path.argsort(1)
-        for count in range(self.dim - int(given.amin()) if len(x) else 0):
-            rows = (given + count < self.dim).nonzero().squeeze(1)
-            dims = order[rows, given[rows] + count]
-            x[rows, dims] = self.step(x[rows], path[rows], dims, context[rows]).pick(pick, generator)
+        x = torch.where(evidence, x, 0.0)
+        for rows, dims, conditional in self._walk(x, ~evidence, evidence, context):
+            x[rows, dims] = conditional.pick(pick, generator)
         return x
+
+    def _log_prob_of_draw(
+        self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """One pass a dimension gives both the value and its density; nothing beside the query is drawn."""
+        x, total = torch.where(evidence, x, 0.0), x.new_zeros(len(x))
+        for rows, dims, conditional in self._walk(x, query, evidence, context):
+            x[rows, dims] = conditional.sample(generator)
+            total[rows] += conditional.log_prob(x[rows, dims])
+        return total
+
+    def _walk(self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor) -> Iterator[Step]:
+        """The steps from the evidence through the query; the caller fills x in before it asks for the next one."""
+        path, first, last = self._path(evidence, query), evidence.sum(1), (evidence | query).sum(1)
+        order = path.argsort(1)
+        for count in range(int((last - first).amax()) if len(x) else 0):
+            rows = (first + count < last).nonzero().squeeze(1)
+            dims = order[rows, first[rows] + count]
+            yield rows, dims, self.step(x[rows], path[rows], dims, context[rows])
 
     def _cdf(self, x: Tensor, evidence: Tensor, context: Tensor) -> Tensor:
         return self.conditionals(x, evidence, context).cdf(x)

@@ -45,6 +45,12 @@ class Density(nn.Module, abc.ABC):
     ) -> Tensor:
         """`complete` of what has been checked."""
 
+    def _log_prob_of_draw(
+        self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """log p(x_query | x_evidence, c), (B,), of a fresh draw of x_query from that very law."""
+        return self._log_prob(self._complete(x, evidence, context, "sample", generator), query, evidence, context)
+
     def log_prob(
         self,
         x: Tensor,
@@ -126,8 +132,38 @@ class Density(nn.Module, abc.ABC):
 
         Of the path that the samples were drawn along, from the evidence through the missing dimensions in order.
         """
-        ranks = None if self.protocol is None else self.protocol.ranks.to(x.device).expand(n * len(x), -1)
-        return -self._missing(self.sample(x, evidence, context, n, generator), evidence, context, ranks).mean(0)
+        drawn = self.sample(x, evidence, context, n, generator)
+        return -self._missing(drawn, evidence, context, self._drawn_along(drawn.flatten(0, 1))).mean(0)
+
+    @torch.no_grad()
+    def highest_density_rank(
+        self,
+        x: Tensor,
+        query: Tensor,
+        evidence: Tensor,
+        context: Tensor | None = None,
+        n: int = 99,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """How probable x_query is beside `n` draws x' of its own law p(x_query | x_evidence, context), (B,) float64.
+
+        rank = (1 + #{x' : log p(x' | x_e, c) <= log p(x_q | x_e, c)}) / (n + 1): the Monte Carlo p-value (Davison,
+        Hinkley, Bootstrap Methods and their Application, 1997, section 4.2) with the density as the statistic. It is
+        uniform on {1, ..., n + 1} / (n + 1) when x_query is a draw of the model itself; rank <= a puts x_query outside
+        the region of highest density with probability 1 - a (Box, Tiao, Bayesian Inference in Statistical Analysis,
+        1973, section 2.8; Hyndman, The American Statistician 50(2), 1996), up to the noise of the draws. Choose n so
+        that a (n + 1) is a whole number.
+
+        Draws and densities are of one law, that of the path from the evidence through the query in order; without
+        evidence it is also that of `log_prob`.
+        """
+        self._check_masks(x, query=query, evidence=evidence)
+        check_query(query, evidence)
+        context = self._checked(x, query | evidence, context)
+        own = self._log_prob(x, query, evidence, context, self._drawn_along(x))
+        x, query, evidence, context = (part.repeat(n, 1) for part in (x, query, evidence, context))
+        draws = self._log_prob_of_draw(x, query, evidence, context, generator).view(n, len(own))
+        return (1 + (draws <= own).sum(0)).double() / (n + 1)
 
     def cdf(self, x: Tensor, evidence: Tensor, context: Tensor | None = None) -> Tensor:
         """P(X_i <= x_i | x_evidence, context) for each missing dimension by itself, (B, D); 1 where it is given."""
@@ -154,6 +190,10 @@ class Density(nn.Module, abc.ABC):
     def _quantile(self, levels: Tensor, x: Tensor, evidence: Tensor, context: Tensor) -> Tensor:
         """`quantile` of what has been checked."""
         raise UserError(f"a {type(self).__name__} knows the joint only, not its conditionals")
+
+    def _drawn_along(self, x: Tensor) -> Tensor | None:
+        """The places (B, D) by which drawing walks, for `log_prob`; None where there are no orders."""
+        return None if self.protocol is None else self.protocol.ranks.to(x.device).expand(len(x), -1)
 
     def _missing(self, drawn: Tensor, evidence: Tensor, context: Tensor | None, ranks: Tensor | None = None) -> Tensor:
         """log p(missing | evidence) of completions (n, B, D), (n, B); 0 where nothing is missing."""

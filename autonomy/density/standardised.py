@@ -38,8 +38,16 @@ class Standardised(Density):
     def _log_prob(
         self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor, ranks: Tensor | None = None
     ) -> Tensor:
-        jacobian = torch.where(query, self.scale.log(), 0.0).sum(1)
-        return self.density._log_prob(self.standard(x), query, evidence, context, ranks) - jacobian
+        return self.density._log_prob(self.standard(x), query, evidence, context, ranks) - self._jacobian(query)
+
+    def _log_prob_of_draw(
+        self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        drawn = self.density._log_prob_of_draw(self.standard(x), query, evidence, context, generator)
+        return drawn - self._jacobian(query)
+
+    def _jacobian(self, query: Tensor) -> Tensor:
+        return torch.where(query, self.scale.log(), 0.0).sum(1)
 
     def _complete(
         self, x: Tensor, evidence: Tensor, context: Tensor, pick: str, generator: torch.Generator | None

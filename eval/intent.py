@@ -1,0 +1,130 @@
+"""Is p(a_operator | s) calibrated? Ranks of held-out demonstrated actions, as if an operator had held channels of them.
+
+    python -m eval.intent run=DIR [held=[shoulder,random-3]] [rows=500] [draws=99]
+
+Prints a table and writes `intent.csv` (channels, rank) and `intent.png`, the reliability diagram, to DIR/intent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from tqdm import tqdm
+
+from autonomy.checkpoint import load_assistant
+from autonomy.checks import whole
+from autonomy.cli import main
+from autonomy.data.card import Card
+from autonomy.fit import Rows
+from autonomy.run_directory import RunDirectory, atomic_write
+from autonomy.train import split_rows
+from autonomy.types import UserError
+from eval.figures import reliability
+from eval.probe import KnowsIntent
+from eval.settings import channels_of, usable_folder
+
+Ranks = dict[str, NDArray[np.float64]]
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+ROWS = 64
+"""Ranked at a time: with 99 draws some tens of megabytes of activations."""
+
+
+def calibration(
+    run: str | Path, channels: Sequence[str], rows: int, generator: torch.Generator, draws: int = 99
+) -> Ranks:
+    """`{name: ranks (N,)}` of at most `rows` actions that the assistant of `run` has not been trained on.
+
+    The rows are drawn from the episodes that training held out, the same ones for every channels; they also chose
+    the weights that were kept. Ranks are uniform where p(a_operator | s) is right; see `Density.highest_density_rank`.
+    Raises `UserError` for an assistant without such a density, other data than the run's, and unknown channels.
+    """
+    directory, assistant = RunDirectory.open(run), load_assistant(run)
+    if not isinstance(assistant, KnowsIntent):
+        raise UserError(
+            f"the assistant of {run} does not know p(a_operator | s); give the run of one that does, as mac"
+        )
+    env = directory.config().env
+    held = [channels_of(name, env) for name in channels]
+    states, actions = _some(held_out(directory), rows, generator)
+    seed = int(torch.randint(2**62, (), generator=generator))
+    masks = [torch.from_numpy(one.sample(len(states), np.random.default_rng(seed))) for one in held]
+    found: Ranks = {}
+    for name, mask in zip(tqdm(channels, desc="ranks", unit="channels"), masks, strict=True):
+        parts = zip(states.split(ROWS), actions.split(ROWS), mask.split(ROWS), strict=True)
+        ranks = [assistant.intent_rank(*part, n=draws, generator=generator) for part in parts]
+        found[name] = torch.cat(ranks).numpy()
+    return found
+
+
+def held_out(directory: RunDirectory) -> Rows:
+    """The rows that training held out. Raises `UserError` when the data are no longer what the run was trained on."""
+    config = directory.config()
+    if missing := [key for key in ("data", "training", "seed") if key not in config]:
+        raise directory.broken(directory.config_file, f"it lacks {', '.join(missing)}")
+    demonstrations = instantiate(config.data).load()
+    if directory.read_json(directory.card_file).get("content_hash") != Card.of(demonstrations).content_hash:
+        raise UserError(f"the data changed since {directory.path} was trained, so what it held out is not known")
+    return split_rows(demonstrations, config, torch.device("cpu"))[1]
+
+
+def _some(rows: Rows, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    chosen = torch.randperm(len(rows.states), generator=generator)[:n]
+    return rows.states[chosen], rows.actions[chosen]
+
+
+def frame(ranks: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
+    """A row a rank: `channels` and `rank`."""
+    return pd.DataFrame(
+        [(name, rank) for name, values in ranks.items() for rank in values], columns=["channels", "rank"]
+    )
+
+
+def distance(ranks: NDArray[np.float64], draws: int) -> float:
+    """Kolmogorov's: the largest |share of `ranks` <= u - u| over the values u = k / (draws + 1) that a rank takes."""
+    values = np.arange(1, draws + 2) / (draws + 1)
+    return float(np.abs((ranks[:, None] <= values).mean(0) - values).max())
+
+
+def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
+    """A line for each channels, with what the numbers mean."""
+    lines = [_line("channels", "n", [f"<= {level}" for level in LEVELS], "Kolmogorov")]
+    for name, values in ranks.items():
+        shares = [f"{(values <= level).mean():.3f}" for level in LEVELS]
+        lines.append(_line(name, str(len(values)), shares, f"{distance(values, draws):.3f}"))
+    notes = [
+        f"Of n held-out demonstrated actions the share whose rank beside {draws} draws of p(a_operator | s) is at most",
+        "that. Calibrated: the same number; more at the left end: the model is too sure of itself, less: too wide.",
+    ]
+    return "\n".join([*lines, "", *notes])
+
+
+def _line(name: str, n: str, shares: Sequence[str], kolmogorov: str) -> str:
+    return f"{name:<10}{n:>6}{''.join(f'{share:>9}' for share in shares)}{kolmogorov:>13}"
+
+
+@main("intent")
+def run(cfg: DictConfig) -> None:
+    """Entry point: see configs/intent.yaml."""
+    rows, draws = whole("rows", cfg.rows, 1), whole("draws", cfg.draws, 1)
+    generator = torch.Generator().manual_seed(whole("seed", cfg.seed, 0))
+    if not OmegaConf.is_list(cfg.held) or not cfg.held:
+        raise UserError(f"held must be a list of channels such as [base,random-3], got {cfg.held!r}")
+    folder = usable_folder(Path(cfg.out or Path(cfg.run, "intent")))
+    ranks = calibration(cfg.run, [str(name) for name in cfg.held], rows, generator, draws)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "intent.csv", frame(ranks).to_csv(index=False).encode())
+    atomic_write(folder / "intent.png", reliability(ranks))
+    print(table(ranks, draws))
+    print(f"out: {folder}")
+
+
+if __name__ == "__main__":
+    run()

@@ -99,11 +99,15 @@ def as_frame(found: Sequence[Contrast]) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                **{"row": ", ".join(contrast.rows), "other": contrast.other, "n": contrast.comparison.difference.n},
+                "row": ", ".join(contrast.rows),
+                "other": contrast.other,
+                "n": contrast.comparison.difference.n,
                 "training_seeds": contrast.training_seeds,
                 **_bounds("difference", contrast.comparison.difference),
-                **{"p_episodes": contrast.comparison.p, "p_seeds": contrast.comparison.p_seeds},
-                **{"p_holm": contrast.p_holm, **_bounds("improvement", contrast.improvement)},
+                "p_episodes": contrast.comparison.p,
+                "p_seeds": contrast.comparison.p_seeds,
+                "p_holm": contrast.p_holm,
+                **_bounds("improvement", contrast.improvement),
                 "verdict": contrast.verdict,
             }
             for contrast in found

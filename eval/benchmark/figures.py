@@ -31,7 +31,7 @@ def heat_map(summary: pd.DataFrame, tasks: int) -> bytes:
     """The mean reward of every cell (`summarised`) as number and shade, with its interval below."""
     rows, names = (list(dict.fromkeys(summary[key])) for key in ("row", "assistant"))
     shades = np.full((len(rows), len(names)), np.nan)
-    figure = _figure(2.2 + 0.95 * len(names), 0.75 + 0.46 * len(rows))
+    figure = _figure(2.2 + 0.82 * len(names), 0.75 + 0.46 * len(rows))
     axes = figure.add_subplot()
     for cell in summary.itertuples():
         place = rows.index(cell.row), names.index(cell.assistant)
@@ -70,6 +70,7 @@ def forest(differences: pd.DataFrame, first: str) -> bytes:
             axes.plot([line.difference_low, line.difference_high], [y, y], color=colour, lw=2, solid_capstyle="round")
             axes.plot(line.difference, y, "o", color=colour, ms=5)
         axes.set_title(row, size=9.5, loc="left")
+        axes.spines["left"].set_visible(False)
         axes.set_xlim(left - margin, right + margin)
         axes.set_xlabel(f"{first} minus peer", size=_SMALL)
         axes.set_ylim(len(others) - 0.5, -0.5)
@@ -92,9 +93,7 @@ def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int) -> bytes
             line = panel[panel["assistant"] == name].sort_values("strength")
             style, colour = _style(name, assistants)
             axes.plot(line["strength"], line["reward"], color=colour, **style)
-            axes.fill_between(
-                line["strength"], line["reward_low"], line["reward_high"], color=colour, alpha=0.14, lw=0
-            )
+            axes.fill_between(line["strength"], line["reward_low"], line["reward_high"], color=colour, alpha=0.14, lw=0)
         axes.set_title(title, size=9.5, loc="left")
         axes.set_xlabel("dimensions held" if title == "k" else "strength", size=_SMALL)
         measured = sorted(set(panel["strength"]))

@@ -138,8 +138,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"md": _markdown, "data_uri": _data_uri}
+    environment.filters |= {"md": _markdown, "tied": _tied, "data_uri": _data_uri}
     return environment
+
+
+def _tied(text: str) -> str:
+    """No line break within `p = 0.05`."""
+    return re.sub(r"p ([=<]) ", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
 
 
 def _markdown(text: object) -> str:

@@ -12,6 +12,7 @@ from eval.benchmark.about import About
 from eval.benchmark.summary import FEW
 from eval.benchmark.verdict import p_text, seeds_text, shown
 
+NOTHING, TIMES = "\N{EN DASH}", "\N{MULTIPLICATION SIGN}"
 Text = tuple[str, str]
 """A number, and its interval or nothing."""
 Group = tuple[str, list[dict[str, Any]]]
@@ -20,7 +21,7 @@ Group = tuple[str, list[dict[str, Any]]]
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of the matrix: `key` in the summary, what to print above it, and how to print a number and its bounds."""
+    """A column of the matrix: `key` in the summary, what to print above it, and how to print it and its bounds."""
 
     key: str
     title: str
@@ -81,14 +82,14 @@ def _matrix_line(cell: Mapping[Any, Any], columns: Sequence[Column], tasks: int)
 def _amount(training_seeds: int, n: int) -> dict[str, Any]:
     """How many episodes of how many trained models; `few` warns of too few of the latter."""
     few = seeds_text(training_seeds) if 0 < training_seeds < FEW else None
-    n_text = f"{training_seeds} × {n // training_seeds}" if training_seeds else str(n)
+    n_text = f"{training_seeds} {TIMES} {n // training_seeds}" if training_seeds else str(n)
     return {"n": n_text, "few": few, "seeds": training_seeds}
 
 
 def _text(cell: Mapping[Any, Any], column: Column) -> Text:
     value, low, high = (cell.get(f"{column.key}{end}", float("nan")) for end in ("", "_low", "_high"))
     if pd.isna(value):
-        return "–", ""
+        return NOTHING, ""
     bounds = "" if pd.isna(low) else f"[{column.text(low)}, {column.text(high)}]"
     return column.text(value) + ("%" if column.percent else ""), bounds
 
@@ -144,19 +145,21 @@ def paper_lines(summary: pd.DataFrame) -> tuple[list[str], list[tuple[str, list[
     lines = []
     for name in names:
         found = [cells.get((row, name)) for row in rows]
-        texts = [
-            {"text": _text(cell, reward), **_amount(cell["training_seeds"], cell["n"])} if cell else {"text": ("–", "")}
-            for cell in found
-        ]
-        lines.append((shown(name), texts))
+        lines.append((shown(name), [_paper_cell(cell, reward) for cell in found]))
     return rows, lines
+
+
+def _paper_cell(cell: Mapping[Any, Any] | None, reward: Column) -> dict[str, Any]:
+    if cell is None:
+        return {"text": (NOTHING, ""), "n": "", "few": None}
+    return {"text": _text(cell, reward), **_amount(cell["training_seeds"], cell["n"])}
 
 
 def budgets(about: About) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """What each assistant was given: the kinds of budget, and a line an assistant."""
     kinds = list(dict.fromkeys(kind for budget in about.budgets.values() for kind in budget))
     lines = [
-        (shown(name), [_number(budget[kind]) if kind in budget else "–" for kind in kinds])
+        (shown(name), [_number(budget[kind]) if kind in budget else NOTHING for kind in kinds])
         for name, budget in about.budgets.items()
     ]
     return [kind.replace("_", " ") for kind in kinds], lines
@@ -165,7 +168,7 @@ def budgets(about: About) -> tuple[list[str], list[tuple[str, list[str]]]]:
 def facts(about: About) -> list[tuple[str, str]]:
     """How the numbers came about."""
     versions = ", ".join(f"{name} {version}" for name, version in about.versions.items())
-    dataset = [(f"dataset: {key}", _number(value)) for key, value in about.dataset.items()]
+    dataset = [(f"dataset {key}", _number(value)) for key, value in about.dataset.items()]
     entries = [
         *dataset,
         ("tasks", ", ".join(about.tasks)),

@@ -85,8 +85,11 @@ def _summary(cells: Cells, row: str, assistant: str, tasks: Sequence[str]) -> di
         raise UserError(f"{assistant} in {row} has no episode that every training seed played")
     trained = 0 if reward.index[0] == UNTRAINED else len(reward)
     entry: dict[str, object] = {
-        **{"row": row, "assistant": assistant},
-        **{"training_seeds": trained, "episodes": reward.shape[1], "n": reward.size},
+        "row": row,
+        "assistant": assistant,
+        "training_seeds": trained,
+        "episodes": reward.shape[1],
+        "n": reward.size,
         **_columns("iqm", interquartile_mean(reward.to_numpy())),
     }
     for column in INTERVALS:

@@ -26,7 +26,12 @@ class Verdict:
 
 
 def verdict(
-    cells: Cells, rows: Sequence[str], intent: bool, assistants: Sequence[str], contrasts: Sequence[Contrast], tasks: int
+    cells: Cells,
+    rows: Sequence[str],
+    intent: bool,
+    assistants: Sequence[str],
+    contrasts: Sequence[Contrast],
+    tasks: int,
 ) -> Verdict | None:
     """The first of `assistants` beside the others over `rows`, those it played; None when it played none.
 
@@ -40,8 +45,14 @@ def verdict(
         return None
     pooled = pooled_contrasts(cells, played, first, others)
     ours = [contrast for contrast in contrasts if contrast.rows[0] in played]
-    sentences = [_best(first, complete, played, intent, tasks), *_against(first, pooled, len(played)), *_count(ours)]
-    return Verdict(" ".join([*sentences, *_few(pooled)]), [_peer(contrast, ours) for contrast in pooled])
+    sentences = [
+        _best(first, complete, played, intent, tasks),
+        *_rival(first, complete, pooled),
+        *_against(first, pooled),
+        *_count(ours),
+        *_few(pooled),
+    ]
+    return Verdict(" ".join(sentences), [_peer(contrast, ours, len(played)) for contrast in pooled])
 
 
 def _mean(cells: Cells, rows: Sequence[str], name: str) -> Interval | None:
@@ -55,21 +66,29 @@ def _best(first: str, means: dict[str, Interval], rows: Sequence[str], intent: b
     best = [name for name, mean in means.items() if mean.mean == top]
     where = " in which the operator carries intent" if intent else ""
     over = f"Over the {len(rows)} settings{where}" if len(rows) > 1 else f"In {rows[0]}, the one setting{where}"
-    highest = f"{_and([shown(name) for name in best])} {'has' if len(best) == 1 else 'have'} the highest mean reward, {means[best[0]]}"
+    whose = f"{_and([shown(name) for name in best])} {'has' if len(best) == 1 else 'have'}"
     rest = "" if first in best else f"; {first} has {means[first]}"
-    return f"{over}, {highest} of {tasks} tasks an episode{rest}."
+    return f"{over}, {whose} the highest mean reward, {means[best[0]]} of {tasks} tasks an episode{rest}."
 
 
-def _against(first: str, pooled: Sequence[Contrast], rows: int) -> list[str]:
+def _rival(first: str, means: dict[str, Interval], pooled: Sequence[Contrast]) -> list[str]:
+    """One sentence: the first assistant beside the best of the others."""
+    rivals = [contrast for contrast in pooled if contrast.other in means]
+    if not rivals:
+        return []
+    best = max(rivals, key=lambda contrast: means[contrast.other].mean)
+    return [f"{first} minus {shown(best.other)}, the best of the others, is {_numbers(best)}."]
+
+
+def _against(first: str, pooled: Sequence[Contrast]) -> list[str]:
     """One sentence: whom the first assistant beats, whom it does not, and who beats it."""
-    groups = {word: [contrast for contrast in pooled if contrast.verdict == word] for word in _WORDS}
-    parts = [f"{_WORDS[word]} {_and([_numbers(c, rows) for c in group])}" for word, group in groups.items() if group]
+    groups = {word: [shown(contrast.other) for contrast in pooled if contrast.verdict == word] for word in _WORDS}
+    parts = [f"{_WORDS[word]} {_and(names)}" for word, names in groups.items() if names]
     return [f"There, {first} is {'; '.join(parts)}."] if parts else []
 
 
-def _numbers(contrast: Contrast, rows: int) -> str:
-    shared = "" if len(contrast.rows) == rows else f", in the {len(contrast.rows)} of {rows} settings that both played"
-    return f"{shown(contrast.other)} ({signed(contrast.comparison.difference)}, {p_text(contrast.p_holm)}{shared})"
+def _numbers(contrast: Contrast) -> str:
+    return f"{signed(contrast.comparison.difference)}, {p_text(contrast.p_holm)}"
 
 
 def _count(contrasts: Sequence[Contrast]) -> list[str]:
@@ -91,15 +110,16 @@ def seeds_text(count: int) -> str:
     return f"{count} training seed{'' if count == 1 else 's'}" if count else "no training"
 
 
-def _peer(pooled: Contrast, contrasts: Sequence[Contrast]) -> str:
-    """A line on one peer: over all rows together, then row by row."""
-    rows = {
-        word: [contrast.rows[0] for contrast in contrasts if (contrast.other, contrast.verdict) == (pooled.other, word)]
-        for word in _WORDS
-    }
-    single = "; ".join(f"{word} in {_and(names)}" for word, names in rows.items() if names)
-    together = f"{pooled.verdict} over all together ({signed(pooled.comparison.difference)}, {p_text(pooled.p_holm)})"
-    return f"Against {shown(pooled.other)}: {together}" + (f"; {single}." if single else ".")
+def _peer(pooled: Contrast, contrasts: Sequence[Contrast], settings: int) -> str:
+    """A line on one peer: over all settings together, then in single ones."""
+    alone = [contrast for contrast in contrasts if contrast.other == pooled.other]
+    decided = {word: [c.rows[0] for c in alone if c.verdict == word] for word in (BETTER, WORSE)}
+    parts = [f"{word} in {_and(names)}" for word, names in decided.items() if names]
+    if sum(map(len, decided.values())) < len(alone):
+        parts.append(f"{UNDECIDED} in {'the others' if parts else 'any single one'}")
+    shared = "all settings" if len(pooled.rows) == settings else f"the {len(pooled.rows)} settings that both played"
+    together = f"{pooled.verdict} over {shared} together ({_numbers(pooled)})"
+    return f"Against {shown(pooled.other)}: {'; '.join([together, *(parts if len(alone) > 1 else [])])}."
 
 
 def shown(assistant: str) -> str:

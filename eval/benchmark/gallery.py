@@ -43,7 +43,7 @@ def worst(frame: pd.DataFrame, count: int = COUNT) -> list[dict[str, Any]]:
     plain = ours[ours["curve"].isna()] if "curve" in ours else ours
     ranked = (ours if plain.empty else plain).assign(deviation=lambda part: part["deviation"].astype(float))
     ranked = ranked.sort_values(["reward", "deviation"], ascending=[True, False], kind="stable")
-    return ranked.head(count).to_dict("records")
+    return [dict(episode) for episode in ranked.head(count).to_dict("records")]
 
 
 def _exhibit(cells: Sequence[Cell], frame: pd.DataFrame, episode: dict[str, Any], home: Path) -> Exhibit:

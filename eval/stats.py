@@ -36,7 +36,6 @@ class Comparison:
 
     difference: Interval
     p: float
-    p_seeds: float
 
     def __str__(self) -> str:
         d = self.difference
@@ -111,7 +110,7 @@ def compare(treatment: ArrayLike, control: ArrayLike, seed: int = 0) -> Comparis
     interval = clustered_interval(difference, seed)
     by_episode = difference.mean(axis=0)
     if not by_episode.any():
-        return Comparison(interval, 1.0, 1.0)
+        return Comparison(interval, 1.0)
     test = stats.permutation_test(
         (by_episode,),
         np.mean,
@@ -121,37 +120,7 @@ def compare(treatment: ArrayLike, control: ArrayLike, seed: int = 0) -> Comparis
         batch=_CHUNK,
         rng=np.random.default_rng(seed),
     )
-    return Comparison(interval, float(test.pvalue), _p_seeds(difference))
-
-
-# Stand-ins until the branch `stats` is merged: theirs replace everything from here to `caveat`, and `p_seeds` above.
-def _p_seeds(difference: NDArray[np.float64]) -> float:
-    means = difference.mean(axis=1)
-    if len(means) < 2:
-        return 1.0
-    return float(stats.ttest_1samp(means, 0.0).pvalue) if np.ptp(means) > 0 else 0.0
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    order = np.argsort(p_values)
-    scaled = np.maximum.accumulate((len(order) - np.arange(len(order))) * np.asarray(p_values)[order])
-    adjusted = np.empty(len(order))
-    adjusted[order] = np.minimum(1.0, scaled)
-    return [float(p) for p in adjusted]
-
-
-def interquartile_mean(values: ArrayLike, seed: int = 0) -> Interval:
-    table = np.asarray(values, dtype=float)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, table.shape[1], (400, table.shape[1]))
-    means = stats.trim_mean(table[:, draws].swapaxes(0, 1).reshape(400, -1), 0.25, axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Interval(float(stats.trim_mean(table.ravel(), 0.25)), float(low), float(high), table.size)
-
-
-def probability_of_improvement(treatment: ArrayLike, control: ArrayLike, seed: int = 0) -> Interval:
-    difference = np.asarray(treatment, dtype=float) - np.asarray(control, dtype=float)
-    return clustered_interval((difference > 0) + 0.5 * (difference == 0), seed)
+    return Comparison(interval, float(test.pvalue))
 
 
 def caveat(training_seeds: Sequence[int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -10,14 +11,15 @@ from autonomy.types import UserError
 from eval.stats import Interval, clustered_interval, interquartile_mean
 
 NEEDED = ("row", "channels", "assistant", "training_seed", "seed", "reward")
-INTERVALS = ("reward", "success", "first_intended", "deviation", "improbable", "length")
+SHARES = ("success", "first_intended", "improbable")
+INTERVALS = ("reward", *SHARES, "deviation", "length")
 MEANS = ("ms_p50", "ms_p99")
 UNTRAINED = -1
 """The training seed of what was never trained, such as the operator alone."""
 FEW = 3
 """With fewer training seeds than these a cell says so."""
 Cells = Mapping[tuple[str, str], pd.DataFrame]
-"""The episodes of each (row, assistant), in order of appearance."""
+"""The episodes of each (row, assistant), in order of appearance, by training seed and episode seed."""
 
 
 def tidy(frame: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
@@ -56,7 +58,8 @@ def _labels(frame: pd.DataFrame) -> pd.Series:
 
 def cells_of(tidied: pd.DataFrame) -> Cells:
     """The episodes of each row and assistant."""
-    return {(row, name): part for (row, name), part in tidied.groupby(["row", "assistant"], sort=False)}
+    indexed = tidied.set_index(["training_seed", "seed"])
+    return {(row, name): part for (row, name), part in indexed.groupby(["row", "assistant"], sort=False)}
 
 
 def table_of(cells: Cells, row: str, assistant: str, column: str) -> pd.DataFrame | None:
@@ -67,7 +70,7 @@ def table_of(cells: Cells, row: str, assistant: str, column: str) -> pd.DataFram
     part = cells.get((row, assistant))
     if part is None or column not in part:
         return None
-    table = part.pivot(index="training_seed", columns="seed", values=column).dropna(axis=1)
+    table = part[column].unstack().dropna(axis=1)
     return None if table.empty else table
 
 
@@ -90,11 +93,12 @@ def _summary(cells: Cells, row: str, assistant: str, tasks: Sequence[str]) -> di
         "training_seeds": trained,
         "episodes": reward.shape[1],
         "n": reward.size,
-        **_columns("iqm", interquartile_mean(reward.to_numpy())),
+        **_columns("iqm", interquartile_mean(reward.to_numpy()).within(0, len(tasks))),
     }
     for column in INTERVALS:
         table = table_of(cells, row, assistant, column)
-        entry |= _columns(column, None if table is None else clustered_interval(table.to_numpy()))
+        most = len(tasks) if column == "reward" else 1 if column in SHARES else math.inf
+        entry |= _columns(column, None if table is None else clustered_interval(table.to_numpy()).within(0, most))
     for column in (*(f"done: {task}" for task in tasks), *MEANS):
         table = table_of(cells, row, assistant, column)
         entry[column] = float("nan") if table is None else table.to_numpy().mean()

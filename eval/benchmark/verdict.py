@@ -39,7 +39,7 @@ def verdict(
     """
     first, *others = assistants
     played = [row for row in rows if (row, first) in cells]
-    means = {name: _mean(cells, played, name) for name in assistants}
+    means = {name: _mean(cells, played, name, tasks) for name in assistants}
     complete = {name: mean for name, mean in means.items() if mean is not None}
     if first not in complete:
         return None
@@ -55,9 +55,9 @@ def verdict(
     return Verdict(" ".join(sentences), [_peer(contrast, ours, len(played)) for contrast in pooled])
 
 
-def _mean(cells: Cells, rows: Sequence[str], name: str) -> Interval | None:
+def _mean(cells: Cells, rows: Sequence[str], name: str, tasks: int) -> Interval | None:
     table = pooled_table(cells, rows, name)
-    return None if table is None else clustered_interval(table.to_numpy())
+    return None if table is None else clustered_interval(table.to_numpy()).within(0, tasks)
 
 
 def _best(first: str, means: dict[str, Interval], rows: Sequence[str], intent: bool, tasks: int) -> str:

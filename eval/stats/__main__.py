@@ -17,17 +17,16 @@ from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from eval.settings import usable_folder
-from eval.stats import clustered_interval, compare, interquartile_mean, probability_of_improvement
+from eval.stats import LEVEL, clustered_interval, compare, interquartile_mean, probability_of_improvement
 from eval.stats.clustered import weighted_iqm, weighted_mean
 from eval.stats.simulate import PAIRED, SINGLE, Design, Scenario, coverage, percentile_interval, relative_width
 
-LEVEL = 0.05
 NOTES = (
-    "percentile: the two-level bootstrap's percentiles, uncorrected. clustered: eval.stats.clustered_interval. width:",
-    "its median, over that of the normal interval with the standard error known. p: these trained models on new",
-    "episodes, so it rejects too often where seeds differ. p_seeds: models trained again as well; the clustered interval",
-    "of the difference excludes zero. improvement: the interval of the probability of improvement covers 0.5. Rewards",
-    "are 0 to 4. `mostly seeds` is a limit: no method can see a tail that none of a few training seeds has shown.",
+    "percentile: the two-level bootstrap's percentiles, uncorrected. clustered: eval.stats.clustered_interval.",
+    "width: its median, over that of the normal interval with the standard error known. p: these trained models on",
+    "new episodes, so it rejects too often where seeds differ. p_seeds: models trained again as well; the clustered",
+    "interval of the difference excludes zero. improvement: the interval of the probability of improvement covers",
+    "0.5. Rewards are 0 to 4. `mostly seeds` is a limit: no method sees a tail that few training seeds never showed.",
 )
 
 
@@ -53,19 +52,19 @@ def _design(entry: object) -> Design:
 def report(designs: list[Design], counts: tuple[int, int], seed: int) -> str:
     """Both tables as Markdown."""
     rng = np.random.default_rng(seed)
-    single, paired = ([(scenario, design) for scenario in some for design in designs] for some in (SINGLE, PAIRED))
+    single, paired = ([(some, design) for some in scenarios for design in designs] for scenarios in (SINGLE, PAIRED))
     lines = [
         f"Coverage of 95% intervals of the mean, {counts[0]:,} tables a line.",
         "",
         "| varies | seeds x episodes | percentile | clustered | width |",
         "|---|---|---|---|---|",
-        *(_covered(*cell, counts[0], rng) for cell in tqdm(single, desc="one arm", unit="line")),
+        *(_covered(some, design, counts[0], rng) for some, design in tqdm(single, desc="one arm", unit="line")),
         "",
         f"Two arms alike, {counts[1]:,} pairs of tables a line: rejections at {LEVEL:.0%}, and coverage of two more.",
         "",
         "| varies | seeds x episodes | p | p_seeds | improvement | IQM of one |",
         "|---|---|---|---|---|---|",
-        *(_paired(*cell, counts[1], rng) for cell in tqdm(paired, desc="two arms", unit="line")),
+        *(_paired(some, design, counts[1], rng) for some, design in tqdm(paired, desc="two arms", unit="line")),
     ]
     return "\n".join([*lines, "", *NOTES]) + "\n"
 

@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from eval.stats.clustered import Table, clustered_interval, studentised
-from eval.stats.intervals import BATCH, CONFIDENCE, RESAMPLES, Interval
+from eval.stats.intervals import BATCH, RESAMPLES, Interval
+
+LEVEL = 0.05
+"""Of significance: one minus the intervals' confidence."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Comparison:
     @property
     def significant(self) -> bool:
         """Is zero outside the interval? Of several comparisons, judge by `holm` of their `p_seeds`."""
-        return self.p_seeds < 1 - CONFIDENCE
+        return self.p_seeds < LEVEL
 
     def __str__(self) -> str:
         d = self.difference
@@ -98,4 +101,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = p.argsort(kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
-    return adjusted.tolist()
+    return [float(value) for value in adjusted]

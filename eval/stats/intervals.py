@@ -13,7 +13,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 RESAMPLES = 4_000
 BATCH = 500
-_FEW_TRAINING_SEEDS = 3
+ENOUGH_TRAINING_SEEDS = 3
+"""For which coverage was simulated (eval/results/statistics.md)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +71,6 @@ def caveat(training_seeds: Sequence[int]) -> str:
     n = len(training_seeds)
     if n == 1:
         return "One training seed: the intervals say nothing about training again."
-    reach = f"The intervals cover both new episodes and new training seeds ({n} were drawn)"
-    if n < _FEW_TRAINING_SEEDS:
-        return f"{reach}; fewer than {_FEW_TRAINING_SEEDS} show so little of the spread that they may be too narrow."
-    return f"{reach}."
+    if n < ENOUGH_TRAINING_SEEDS:
+        return f"Only {n} training seeds: the intervals may be too narrow, since {n} show so little of the spread."
+    return f"The intervals cover both new episodes and new training seeds ({n} were drawn)."

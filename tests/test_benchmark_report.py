@@ -204,6 +204,7 @@ def test_the_page_is_whole_and_needs_nothing_else(written: Path) -> None:
     assert {Path(link).suffix for link in beside} == {".csv"}
     assert "http" not in text
     assert "mac failed &lt;here&gt;" in text
+    assert "<b>4</b> assistants" in text  # the operator alone is none
     for fact in ("36779e05b426", "44,693", "1,234,567", "1000 to 1029 (30)", "torch 2.13.0", ABOUT.command):
         assert fact in text
     linked = re.findall(r"\]\((.*?)\)", (written / "report.md").read_text())

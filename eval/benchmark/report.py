@@ -21,7 +21,7 @@ from eval.benchmark.contrasts import Contrast, as_frame, contrasts
 from eval.benchmark.gallery import Exhibit
 from eval.benchmark.series import calibration_text, reliability, strengths
 from eval.benchmark.summary import FEW, cells_of, judged_rows, rows_with_intent, summarised, tidy
-from eval.benchmark.verdict import verdict
+from eval.benchmark.verdict import NOBODY, verdict
 from eval.stats import caveat
 
 HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
@@ -41,10 +41,10 @@ def write_report(folder: Path, frame: pd.DataFrame, about: About, gallery: Seque
     summary, rows = summarised(cells, about.tasks), judged_rows(tidied, about.rows)
     found = contrasts(cells, rows, assistants[0], assistants[1:])
     intent = rows_with_intent(tidied, rows)
-    drawn = _drawn(tidied, summary, rows, found, assistants, about)
+    drawn, trained = _drawn(tidied, summary, rows, found, assistants, about), {*assistants} - {NOBODY}
     context = {
         "about": about,
-        "size": {"settings": tidied["row"].nunique(), "assistants": len(assistants), "episodes": len(tidied)},
+        "size": {"settings": tidied["row"].nunique(), "assistants": len(trained), "episodes": len(tidied)},
         "first": assistants[0],
         "verdict": verdict(cells, intent or rows, bool(intent), assistants, found, len(about.tasks)),
         "notes": {"intent": bool(intent), "caveat": caveat(about.training_seeds), "few": FEW},

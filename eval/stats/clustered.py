@@ -92,8 +92,9 @@ def studentised(values: ArrayLike, seed: int = 0, statistic: Statistic = weighte
 
     Each replicate draws the S rows and the E columns with replacement (the pigeonhole bootstrap; Owen, Ann. Appl.
     Stat. 1(2), 2007). Its percentiles cover too rarely with few rows, and its variance counts the interaction three
-    times (McCullagh, Bernoulli 6(2), 2000); so its deviations from the estimate are split into those with rows alone
-    redrawn, columns alone, and the rest, and their variances scaled by n / (n - 1) per margin. For the mean these are
+    times (no resampling is exact here; McCullagh, Bernoulli 6(2), 2000). So its deviations from the estimate are split
+    into those with rows alone redrawn, columns alone, and the rest; their variances, times n / (n - 1) a margin, are
+    for the mean the mean squares of the crossed analysis of variance (up to the number of replicates),
     A = MS_rows / SE, B = MS_columns / SE and C = MS_interaction / SE, and the squared standard error is
 
         V = max(A + B - C, A, B),   degrees of freedom  V^2 / (A^2/(S-1) + B^2/(E-1) + C^2/((S-1)(E-1)))
@@ -129,7 +130,11 @@ def _third_moment(table: Table, statistic: Statistic, rows: Table) -> float:
     count = table.shape[1]
     if count == 1:
         return 0.0
-    without = statistic(table, rows, (1 - np.eye(count)) / (count - 1))
+    without = np.empty(count)
+    for part in np.array_split(np.arange(count), -(-count // RESAMPLES)):
+        columns = np.full((len(part), count), 1 / (count - 1))
+        columns[np.arange(len(part)), part] = 0
+        without[part] = statistic(table, rows, columns)
     return float((((count - 1) * (without.mean() - without)) ** 3).sum() / count**3)
 
 

@@ -18,49 +18,9 @@ from eval.benchmark.about import About
 from eval.benchmark.contrasts import BETTER, UNDECIDED, WORSE, contrasts
 from eval.benchmark.gallery import Exhibit
 from eval.benchmark.report import write_report
-from eval.benchmark.series import calibration_text, reliability, strengths
-from eval.benchmark.summary import cells_of, judged_rows, summarised, tidy
+from eval.benchmark.summary import cells_of, judged_rows, tidy
 from eval.stats import clustered_interval, compare, holm, interquartile_mean, probability_of_improvement
-
-TASKS = ("microwave", "kettle", "bottom burner", "light switch")
-ABOUT = About(
-    name="known",
-    command="python -m eval.benchmark experiment=known",
-    versions={"torch": "2.13.0"},
-    machine="two cores",
-    dataset={"source": "scripted", "episodes": 150, "transitions": 44693, "hash": "36779e05b426"},
-    budgets={"mac": {"parameters": 1234567, "steps": 4000}, "bc": {"parameters": 99, "seconds": 12.5}},
-    training_seeds=(0, 1, 2, 3, 4),
-    episode_seeds=tuple(range(1000, 1030)),
-    tasks=TASKS,
-)
-GAINS = {"mac": 2.0, "weak": 0.9, "twin": 2.0, "strong": 3.0}
-"""The mean reward of each assistant in the row `plain`; in the row `turned` the strong one is weak and vice versa."""
-
-
-def episodes(row: str, assistant: str, mean: float, seeds: int = 5, **columns: Any) -> pd.DataFrame:
-    """30 episodes a training seed whose rewards vary about the mean with episode and training."""
-    rng = np.random.default_rng(31 * len(row) + len(assistant))
-    hardness = np.tile(np.random.default_rng(len(row)).normal(0, 0.4, 30), (max(1, seeds), 1))
-    reward = np.clip(np.round(mean + hardness + rng.normal(0, 0.45, hardness.shape)), 0, 4)
-    count = reward.size
-    table = {
-        "row": row, "operator": row.partition("-")[0], "channels": "shoulder", "curve": None, "strength": np.nan,
-        "assistant": assistant, "training_seed": np.repeat(np.arange(float(seeds)) if seeds else [np.nan], 30),
-        "seed": np.tile(np.arange(1000, 1030), max(1, seeds)), "reward": reward.ravel(),
-        "success": reward.ravel() == 4, "length": 280 - 10 * reward.ravel().astype(int),
-        "completed": [TASKS[: int(value)] for value in reward.ravel()], "intended": [TASKS] * count,
-        "first_intended": reward.ravel() > 0, "deviation": np.linspace(0.1, 0.3, count), "improbable": np.nan,
-        "ms_p50": 2.0, "ms_p99": 5.0,
-    }  # fmt: skip
-    return pd.DataFrame({**table, **columns})
-
-
-def matrix() -> pd.DataFrame:
-    turned = {**GAINS, "weak": 3.0, "strong": 0.9}
-    rows = {"plain": GAINS, "turned": turned}
-    parts = [episodes(row, name, mean) for row, means in rows.items() for name, mean in means.items()]
-    return pd.concat([*parts, episodes("plain", "nobody", 0.0, 0), episodes("turned", "nobody", 0.0, 0)])
+from tests.benchmark_tables import ABOUT, TASKS, episodes, matrix
 
 
 def page_of(folder: Path, frame: pd.DataFrame, about: About = ABOUT, **others: Any) -> str:
@@ -274,35 +234,3 @@ def test_a_table_that_cannot_be_reported_is_one_sentence(tmp_path: Path) -> None
         write_report(tmp_path, pd.concat([frame, frame]), ABOUT)
     with pytest.raises(UserError, match="no row is called 'other'"):
         write_report(tmp_path, frame, About(**dict(vars(ABOUT), rows=("other",))))
-
-
-def test_curves_have_a_panel_a_curve_and_channels() -> None:
-    parts = [
-        episodes(f"{curve}-{s:g}-{where}", "mac", 2.0, 1, curve=curve, strength=s, channels=where)
-        for curve, where in (("noisy", "shoulder"), ("noisy", "wrist"), ("laggy", "shoulder"))
-        for s in (0.0, 0.5)
-    ]
-    tidied = tidy(pd.concat(parts), TASKS)
-    points = strengths(tidied, summarised(cells_of(tidied), TASKS))
-    assert set(points["panel"]) == {"noisy on shoulder", "noisy on wrist", "laggy"}
-    assert points.groupby("panel")["strength"].apply(list).tolist() == [[0.0, 0.5]] * 3
-    assert judged_rows(tidied) == list(dict.fromkeys(tidied["row"]))
-
-
-def test_settings_that_share_a_name_are_told_apart() -> None:
-    parts = [episodes("noisy-shoulder", "mac", 2.0, 1, curve="noisy", strength=s) for s in (0.0, 0.5)]
-    tidied = tidy(pd.concat(parts), TASKS)
-    assert list(dict.fromkeys(tidied["row"])) == ["noisy-shoulder, noisy 0", "noisy-shoulder, noisy 0.5"]
-
-
-def test_calibration_is_judged_by_its_band() -> None:
-    uniform, squared = np.linspace(0, 1, 401), np.linspace(0, 1, 401) ** 2
-    levels = reliability({"shoulder": uniform, "wrist": squared})
-    shares = levels[levels["channels"] == "wrist"].set_index("level")["share"]
-    assert shares[0.25] == pytest.approx(0.5, abs=0.003)
-    reach = np.sqrt(np.log(40) / 802)
-    assert levels.set_index("level").loc[0.5, "high"].tolist() == pytest.approx([0.5 + reach] * 2)
-    first, second = calibration_text(levels)
-    assert first.startswith("shoulder: indistinguishable from uniform; 5.2% of p-values")
-    assert second.startswith("wrist: not uniform; 22.4% of p-values")
-    assert "at most 0.251 off the diagonal, at level 0.25" in second

@@ -42,22 +42,23 @@ def run(cfg: DictConfig) -> None:
     seed, count = whole("seed", cfg.seed, 0), whole("frames", cfg.frames, 1)
     if path.suffix != ".png" or not path.parent.is_dir():
         raise UserError(f"cannot draw to {path}: out must end in .png, in a folder that exists")
-    episode = in_renderer(_episode, (setting, seed, count))
+    episode = in_renderer(filmed, (setting, (seed,), 1, count))
     if episode is not None:
         atomic_write(path, draw(*episode, setting.labels()))
         print(f"out: {path}")
 
 
-def _episode(job: tuple[Setting, int, int]) -> tuple[Infos, dict[int, Frame]]:
+def filmed(job: tuple[Setting, Sequence[int], int, int]) -> tuple[Infos, dict[int, Frame]]:
     """The infos of all steps of an episode, and `step: frame` at its moments.
 
-    It is played twice: its moments are known when it has ended, and few frames take less time than all.
+    `job`: setting, episode seeds of which the first is filmed, kitchens to play them in, number of frames. It is played
+    twice: its moments are known when it has ended, and few frames take less time than all.
     """
-    setting, seed, count = job
+    setting, seeds, batch, count = job
     camera = _Camera()
-    play(rendered(setting, SIZE), [seed], 1, camera.watch)
+    play(rendered(setting, SIZE), seeds, batch, camera.watch)
     camera.aim(moments(camera.infos, count))
-    play(rendered(setting, SIZE), [seed], 1, camera.watch)
+    play(rendered(setting, SIZE), seeds, batch, camera.watch)
     return camera.infos, camera.frames
 
 

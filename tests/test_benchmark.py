@@ -40,9 +40,27 @@ def test_the_table_has_assistants_differences_references_and_says_what_it_means(
     text = report(results(0.5), ["mac", "bc"], [0, 1, 2], range(20))
     assert "| expert-base | mac | 60 |" in text
     assert "| expert-base | nobody | 20 | 0.00 [0.00, 0.00] |" in text
-    assert "| expert-base | mac minus bc | +0.50 [+0.50, +0.50], p < 0.001" in text
-    assert "Only 3 training seeds" in text
+    assert "| expert-base | mac minus bc | +0.50 [+0.50, +0.50], p < 0.001, p_seeds < 0.001 *" in text
+    assert "new training seeds (3 were drawn)" in text
     assert "seeds\n0 to 19" in text
+
+
+def test_a_star_needs_significance_after_the_adjustment_over_the_column() -> None:
+    swings = np.tile([-1.0, 1.0], 10)
+
+    def line(others: int) -> str:
+        rewards = {"mac": np.zeros(20) + 2, "bc": 1.4 + swings} | {f"same{i}": np.zeros(20) + 2 for i in range(others)}
+        rows = [
+            (Cell("expert-base", name, seed, "x", NOBODY), [record(i, r, None) for i, r in enumerate(values)])
+            for name, values in rewards.items()
+            for seed in (0, 1, 2)
+        ]
+        text = report(rows, list(rewards), [0, 1, 2], range(20))
+        return next(line for line in text.splitlines() if "mac minus bc" in line)
+
+    assert "p_seeds = 0.01" in line(0)
+    assert line(0).endswith("* | - |")
+    assert line(5) == line(0).replace(" *", "")
 
 
 def test_a_metric_that_has_no_value_is_a_dash() -> None:

@@ -30,7 +30,7 @@ class Budget:
 
     @classmethod
     def of(cls, model: nn.Module, rows: int, run: RunDirectory) -> Budget:
-        """Of a `run` that is done with `model` on `rows` training rows. Raises `UserError` when its metrics are gone."""
+        """Of a `run` that is done, its `model` and its number of training rows; `UserError` without metrics."""
         config, metrics = run.config(), run.metrics()
         if not metrics:
             raise run.broken(run.metrics_file, "it does not say how long training took")

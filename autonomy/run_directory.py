@@ -56,8 +56,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 class RunDirectory:
-    """`config.yaml`, `card.json`, `metrics.jsonl`, `model.safetensors`, to resume `training.safetensors`, and at the end
-    `budget.json`."""
+    """`config.yaml`, `card.json`, `metrics.jsonl`, `budget.json`, `model.safetensors` and, to resume,
+    `training.safetensors`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -91,14 +91,36 @@ def fit(
     """Train `model` in place, or go on where `run` stopped, and return it with the weights of model.safetensors.
 
     On a CPU the result is a function of (model, rows, settings, seed) alone, bit for bit, however often the process was
-    killed in between (with the same number of threads). Raises `UserError` when the loss or the gradient is not finite
-    or the disk is full; the last checkpoint stays.
+    killed in between (with the same number of threads). A model without parameters is only validated and saved, as step
+    0. Raises `UserError` when the loss or the gradient is not finite or the disk is full; the last checkpoint stays.
     """
+    if next(model.parameters(), None) is None:
+        return _keep(model, validation, run)
     device = train.states.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # for dropout, inside the fork only
         _Loop(model, train, validation, settings, run, seed).run()
     return model
+
+
+def _keep(model: nn.Module, validation: Rows, run: RunDirectory) -> nn.Module:
+    started = time.monotonic()
+    loss = _validate(model, validation)
+    run.truncate_metrics(-1)
+    run.append_metrics({"step": 0, "validation_loss": loss, "seconds": round(time.monotonic() - started, 3)})
+    write_tensors(run.model_file, snapshot(model), {"step": 0, "validation_loss": loss})
+    return model.eval()
+
+
+@torch.no_grad()
+def _validate(model: nn.Module, validation: Rows) -> float:
+    """The mean loss of the held-out rows, with the same random draws at every validation."""
+    generator, total = torch.Generator().manual_seed(0), 0.0
+    model.eval()
+    for states, actions in zip(*(rows.split(VALIDATION_ROWS) for rows in validation), strict=True):
+        total += cast(HasLoss, model).loss(states, actions, generator).item() * len(states)
+    model.train()
+    return total / len(validation.states)
 
 
 class _Loop:
@@ -155,7 +177,7 @@ class _Loop:
             losses.append(self._step(progress.step))
             progress.step += 1
             bar.update()
-        validation_loss = self._validate()
+        validation_loss = _validate(self.evaluated, self.validation)
         if not math.isfinite(validation_loss):
             raise self._diverged(progress.step, validation_loss)
         bar.set_postfix(loss=f"{losses[-1]:.4f}", validation=f"{validation_loss:.4f}")
@@ -189,16 +211,6 @@ class _Loop:
             noise = torch.randn(states.shape, generator=self.generator).to(states.device)
             states = states + self.settings.state_noise * self.spread * noise
         return Rows(states, self.rows.actions[index])
-
-    @torch.no_grad()
-    def _validate(self) -> float:
-        """The mean loss of the held-out rows, with the same random draws at every validation."""
-        module, generator, total = self.evaluated, torch.Generator().manual_seed(0), 0.0
-        module.eval()
-        for states, actions in zip(*(rows.split(VALIDATION_ROWS) for rows in self.validation), strict=True):
-            total += cast(HasLoss, module).loss(states, actions, generator).item() * len(states)
-        module.train()
-        return total / len(self.validation.states)
 
     def _log(self, train_loss: float, validation_loss: float) -> None:
         progress = self.state.progress

@@ -56,13 +56,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 class RunDirectory:
-    """`config.yaml`, `card.json`, `metrics.jsonl`, `model.safetensors` and, to resume, `training.safetensors`."""
+    """`config.yaml`, `card.json`, `metrics.jsonl`, `budget.json`, `model.safetensors` and, to resume,
+    `training.safetensors`."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
         self.card_file = self.path / "card.json"
         self.metrics_file = self.path / "metrics.jsonl"
+        self.budget_file = self.path / "budget.json"
         self.model_file = self.path / "model.safetensors"
         self.training_file = self.path / "training.safetensors"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -48,6 +49,7 @@ def train(cfg: DictConfig) -> RunDirectory:
     """
     from hydra.utils import instantiate
 
+    from autonomy.budget import Budget
     from autonomy.data.card import Card
     from autonomy.fit import fit
 
@@ -66,6 +68,9 @@ def train(cfg: DictConfig) -> RunDirectory:
     directory.write_config(_kept(config))  # a resumed run may have another device or evaluation
     print(f"training in {directory.path}; after an interruption go on with resume={directory.path}", flush=True)
     fit(assistant, training, validation, settings, directory, config.seed)
+    budget = Budget.of(assistant, len(training.states), directory)
+    directory.write_json(directory.budget_file, dataclasses.asdict(budget))
+    print(f"budget: {budget}", flush=True)
     return directory
 
 
@@ -172,7 +177,7 @@ def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         assistant: TorchAssistant = instantiate(config.assistant)
-    assistant.fit_normaliser(training.states)
+    assistant.fit_normaliser(*training)
     return assistant
 
 

@@ -15,6 +15,7 @@ from hydra.utils import instantiate
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.budget import Budget
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
 from eval.coverage import untrained
@@ -39,7 +40,7 @@ def write_report(run: Path) -> Path:
     page = environment.get_template("report.html.j2").render(
         title=f"{config.get('name', 'assistant')} in {config.env.get('name', 'its environment')}",
         run=directory.path.resolve().name,
-        settings=key_settings(config),
+        settings=_settings(directory, config),
         config=OmegaConf.to_yaml(config),
         card=_card(directory),
         curve=_image(learning_curve(metrics)) if metrics else None,
@@ -60,6 +61,15 @@ def _card(directory: RunDirectory) -> list[tuple[str, str]]:
         return card_rows(directory.read_json(file))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise directory.broken(file, f"no data card ({error!r})") from error
+
+
+def _settings(directory: RunDirectory, config: DictConfig) -> list[tuple[str, str]]:
+    """With the budget, which interrupted runs and old ones lack."""
+    file = directory.budget_file
+    try:
+        return key_settings(config, Budget(**directory.read_json(file)) if file.is_file() else None)
+    except (TypeError, ValueError) as error:
+        raise directory.broken(file, f"no budget ({error!r})") from error
 
 
 def _evaluation(directory: RunDirectory) -> dict[str, Any]:

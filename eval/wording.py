@@ -7,15 +7,16 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.budget import Budget
 from eval.stats import Interval
 
 Row = tuple[str, str]
 SETTINGS = {
     "assistant": "name",
     "environment": "env.name",
-    "network width": "model.width",
-    "network depth": "model.depth",
-    "mixture components": "model.components",
+    "network width": "assistant.width",
+    "network depth": "assistant.depth",
+    "mixture components": "assistant.components",
     "training steps": "training.steps",
     "batch size": "training.batch_size",
     "learning rate": "training.learning_rate",
@@ -23,9 +24,14 @@ SETTINGS = {
 }
 
 
-def key_settings(config: DictConfig) -> list[Row]:
-    """The settings that people ask for first, as far as the configuration has them."""
-    found = {text: OmegaConf.select(config, key) for text, key in SETTINGS.items()}
+def key_settings(config: DictConfig, budget: Budget | None = None) -> list[Row]:
+    """The settings that people ask for first, as far as the configuration has them, and what they cost.
+
+    How to train is left out where nothing was: nearest neighbours have settings of a loop that they do not use.
+    """
+    untrained = budget is not None and not budget.steps
+    keys = {text: key for text, key in SETTINGS.items() if not (untrained and key.startswith("training."))}
+    found = {text: OmegaConf.select(config, key) for text, key in keys.items()} | {"budget": budget}
     return [(text, str(value)) for text, value in found.items() if value is not None]
 
 

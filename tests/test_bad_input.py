@@ -113,7 +113,7 @@ def trained(home: Path) -> str:
     ("override", "words"),
     [
         ("env=kitchen-foo", "unknown env 'kitchen-foo'; the valid ones are kitchen, kitchen-complete, kitchen-mixed"),
-        ("assistant=foo", "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),
+        ("assistant=foo", "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
         ("data=foo", "unknown data 'foo'; the valid ones are d4rl, minari, scripted"),
@@ -261,7 +261,7 @@ def test_resuming_what_is_no_run(refused: Refused, tmp_path: Path, content: byte
     assert words in refused("autonomy.train", f"resume={tmp_path}")
 
 
-@pytest.mark.parametrize("file", ["card.json", "summary.json"])
+@pytest.mark.parametrize("file", ["card.json", "summary.json", "budget.json"])
 @pytest.mark.parametrize("content", ["[1", "[{}]"])
 def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, content: str) -> None:
     run = shutil.copytree(trained, tmp_path / "run")
@@ -274,7 +274,7 @@ def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, cont
     [
         (["experiment=foo"], "unknown experiment 'foo'; the valid ones are "),
         (["experiment=paper-table"], "data.path has no value; give data.path=..."),
-        (["assistants=[foo]"], "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),
+        (["assistants=[foo]"], "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         (["cells=[]"], "cells must be a list of one or more"),
         (["curves={k:{play:[channels=random-1]}}"], "the curve k needs play, key and values"),
         (["curves={k:{play:[channels=random-1],key:channels.foo,values:[1]}}"], "unknown key 'foo' in channels"),

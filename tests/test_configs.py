@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, Channels, UserError
@@ -64,7 +64,9 @@ def test_files_are_short(file: Path) -> None:
 @pytest.mark.parametrize("masks", options("masks"))
 @pytest.mark.parametrize("name", options("assistant"))
 def test_assistants(name: str, masks: str) -> None:
-    with_masks = [] if name == "bc" else [f"masks@assistant.masks={masks}"]
+    with_masks = (
+        [f"masks@assistant.masks={masks}"] if "masks" in composed("train", f"assistant={name}").assistant else []
+    )
     cfg = composed("train", f"assistant={name}", *with_masks, *SMALL)
     assert cfg.name == name
     assert isinstance(instantiate(cfg.assistant), Assistant)
@@ -76,6 +78,16 @@ def test_protocols(protocol: str) -> None:
     assistant = instantiate(cfg.assistant)
     assert type(assistant.density.protocol).__name__.lower().startswith(protocol.replace("-", ""))
     assert (assistant.coverage().untrained > 0) == (protocol == "marginal")
+
+
+def test_any_order_differs_from_mac_in_the_law_of_its_masks_alone() -> None:
+    mac, peer = (OmegaConf.to_container(composed("train", f"assistant={name}")) for name in ("mac", "any-order"))
+    assert peer["assistant"].pop("protocol")["_target_"].endswith("AnyOrderProtocol")
+    assert (mac["assistant"].pop("edge"), peer["assistant"].pop("edge")) == (0.5, 0.0)
+    del mac["assistant"]["protocol"]
+    assert (mac.pop("name"), peer.pop("name")) == ("mac", "any-order")
+    assert peer == mac
+    assert instantiate(composed("train", "assistant=any-order", *SMALL).assistant).coverage().untrained == 0
 
 
 @pytest.mark.parametrize("schedule", options("schedule"))

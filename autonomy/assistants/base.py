@@ -37,8 +37,11 @@ class TorchAssistant(nn.Module, abc.ABC):
         """Of completing what operators hold: the steps that training never visits; None for a network without nodes."""
         return None
 
-    def fit_normaliser(self, states: Tensor) -> None:
-        """Standardise by the mean and deviation of the training states (N, S)."""
+    def fit_normaliser(self, states: Tensor, actions: Tensor) -> None:
+        """Standardise by the mean and deviation of the training states (N, S); `actions` (N, D) are those beside them.
+
+        Once, before the training loop: what an assistant takes from the rows without a gradient is taken here.
+        """
         self.normaliser = Normaliser.fit(states)
 
     @torch.no_grad()
@@ -50,7 +53,7 @@ class TorchAssistant(nn.Module, abc.ABC):
         deterministic: bool = True,
     ) -> tuple[Array, Any]:
         """See `autonomy.types.Assistant`. Raises `UserError` for a state, action or mask of the wrong width."""
-        device = next(self.parameters()).device
+        device = self.normaliser.mean.device
         states, operator, mask = (
             torch.as_tensor(np.asarray(observation[key]), device=device)
             for key in ("state", "operator_action", "operator_mask")

@@ -1,0 +1,78 @@
+"""What every assistant that completes the operator's action by a density shares."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from torch import Tensor
+
+from autonomy.assistants.base import TorchAssistant
+from autonomy.checks import choice, whole
+from autonomy.density.base import Density
+from autonomy.density.conditional import MixtureConditional
+from autonomy.density.coverage import Coverage, coverage
+from autonomy.density.masks import MaskLaw
+from autonomy.density.protocols import CompletionProtocol
+
+
+class DensityAssistant(TorchAssistant, abc.ABC):
+    """p(a | s) as `density`, whose context are the normalised states; `masks` is the law of what operators hold.
+
+    select: `mean` (the conditional mean, dimension after dimension: it drifts on where a mode would stall), `mode` (the
+    conditional mode), `component` (the heaviest component's mean), `sample`, `density` (the component mean of the
+    highest density), or `best-of-n` (of `candidates` samples the one of the highest density). Draws come from a
+    generator of its own, made of `seed`. `SELECTS` are those of densities whose conditionals are mixtures.
+    """
+
+    SELECTS: tuple[str, ...] = (*MixtureConditional.picks(), "best-of-n")
+
+    def __init__(self, density: Density, masks: MaskLaw, select: str, candidates: int, seed: int) -> None:
+        super().__init__(density.context_dim, density.dim)
+        self.select = choice("select", select, self.SELECTS)
+        self.density, self.masks, self.candidates = density, masks, whole("candidates", candidates, 1)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
+        return self.density.loss(actions, self.normaliser(states), generator)
+
+    def complete(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:
+        context = self.normaliser(states)
+        if self.select == "best-of-n":
+            return self.density.best_of_n(operator, mask, context, self.candidates, self._generator)
+        return self.density.complete(operator, mask, context, self.select, self._generator)
+
+    def intent_score(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:
+        """log p(a_operator | s) in nats, (B,): low for an action unlike the demonstrations'; 0 for an empty mask."""
+        score, rows = operator.new_zeros(len(operator)), mask.any(1)
+        with torch.no_grad():
+            context, nothing = self.normaliser(states[rows]), torch.zeros_like(mask[rows])
+            score[rows] = self.density.log_prob(operator[rows], mask[rows], nothing, context)
+        return score
+
+    def intent_rank(
+        self,
+        states: Tensor,
+        operator: Tensor,
+        mask: Tensor,
+        n: int = 99,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """How probable the operator's action is beside `n` draws of p(a_operator | s), (B,) in (0, 1]; NaN: empty mask.
+
+        `Density.highest_density_rank` without evidence; the assistant's own draws stay as they are. Demonstrated
+        actions have uniform ranks where the model is right. The floor smooths it: actions that the demonstrations
+        repeat exactly, saturated ones above all, lie on the peak of a Gaussian of at least that width, which draws do
+        not, so their ranks crowd towards 1 and fewer than a share a of them is <= a.
+        """
+        rank, rows = states.new_full((len(states),), torch.nan, dtype=torch.float64), mask.any(1)
+        context, nothing = self.normaliser(states[rows]), torch.zeros_like(mask[rows])
+        rank[rows] = self.density.highest_density_rank(operator[rows], mask[rows], nothing, context, n, generator)
+        return rank
+
+    def coverage(self, masks: MaskLaw | None = None) -> Coverage | None:
+        """Of completing what operators hold, `masks` or by default what the assistant was made for."""
+        trained = self.density.protocol
+        if trained is None:
+            return None
+        return coverage(trained, CompletionProtocol(masks or self.masks, trained.ranks.argsort().tolist()))

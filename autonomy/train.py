@@ -172,7 +172,7 @@ def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         assistant: TorchAssistant = instantiate(config.assistant)
-    assistant.fit_normaliser(training.states)
+    assistant.fit_normaliser(*training)
     return assistant
 
 

@@ -37,8 +37,8 @@ class TorchAssistant(nn.Module, abc.ABC):
         """Of completing what operators hold: the steps that training never visits; None for a network without nodes."""
         return None
 
-    def fit_normaliser(self, states: Tensor) -> None:
-        """Standardise by the mean and deviation of the training states (N, S)."""
+    def fit_normaliser(self, states: Tensor, actions: Tensor) -> None:
+        """Standardise by the mean and deviation of the training states (N, S); some also scale actions (N, D)."""
         self.normaliser = Normaliser.fit(states)
 
     @torch.no_grad()

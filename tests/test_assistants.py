@@ -14,11 +14,14 @@ from torch import Tensor
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
+from autonomy.assistants.explicit_bc import ExplicitBC
+from autonomy.assistants.ibc import IBC
 from autonomy.assistants.mac import MACAssistant
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.density.masks import CardinalityMasks, ChannelMasks
 from autonomy.density.protocols import MarginalProtocol
+from autonomy.energy.samplers import DerivativeFree, Langevin
 from autonomy.types import Assistant, UserError
 
 torch.set_num_threads(1)
@@ -38,9 +41,12 @@ def mac(select: str = "component", **options: Any) -> MACAssistant:
 BUILDERS: dict[str, Callable[[], TorchAssistant]] = {
     "bc": lambda: BC(STATE, DIM, width=16, depth=2),
     "conditional-bc": lambda: ConditionalBC(STATE, DIM, CardinalityMasks(DIM), width=16, depth=2),
+    "explicit-bc": lambda: ExplicitBC(STATE, DIM, width=16, depth=2),
+    "ibc": lambda: IBC(STATE, DIM, Langevin(samples=8, steps=5), 16, 2, spectral=False),
+    "ibc-derivative-free": lambda: IBC(STATE, DIM, DerivativeFree(samples=64), 16, 2, spectral=False),
     **{f"mac-{select}": lambda select=select: mac(select) for select in MACAssistant.SELECTS},  # type: ignore[misc]
 }
-DRAWING = ("mac-sample", "mac-best-of-n")
+DRAWING = ("mac-sample", "mac-best-of-n", "ibc", "ibc-derivative-free")
 
 
 def randomise(assistant: TorchAssistant, scale: float = 0.15) -> TorchAssistant:
@@ -119,7 +125,7 @@ def test_masks_and_values_of_any_dtype_are_read(assistant: TorchAssistant, dtype
         "operator_mask": seen["operator_mask"].astype(dtype),
     }
     expected = assistant.predict(seen)[0]
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, MACAssistant | IBC):
         assistant._generator.manual_seed(0)
     action = assistant.predict(other)[0]
     assert action.dtype == np.float32
@@ -140,7 +146,7 @@ def test_wrong_widths_are_refused(assistant: TorchAssistant, key: str, width: in
 def test_an_operator_who_holds_nothing_is_not_read(assistant: TorchAssistant) -> None:
     seen = observation(n=1)
     first = assistant.predict(seen)[0]
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, MACAssistant | IBC):
         assistant._generator.manual_seed(0)
     assert not seen["operator_mask"].any()
     changed = {**seen, "operator_action": np.full((1, DIM), np.nan, np.float32)}
@@ -175,12 +181,12 @@ def test_drawing_assistants_repeat_with_their_seed(select: str) -> None:
 def test_states_are_read_in_the_data_s_units(assistant: TorchAssistant) -> None:
     seen = observation()
     states = torch.from_numpy(seen["state"])
-    assistant.fit_normaliser(states)
+    assistant.fit_normaliser(states, rows()[1])
     expected = assistant.predict(seen)[0]
     rescaled = {**seen, "state": 7 * seen["state"] + 3}
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, MACAssistant | IBC):
         assistant._generator.manual_seed(0)
-    assistant.fit_normaliser(torch.from_numpy(rescaled["state"]))
+    assistant.fit_normaliser(torch.from_numpy(rescaled["state"]), rows()[1])
     np.testing.assert_allclose(assistant.predict(rescaled)[0], expected, atol=1e-3)
     assert "normaliser.mean" in assistant.state_dict()
 
@@ -200,8 +206,9 @@ def test_selects_choose_differently() -> None:
     assert len({action.tobytes() for action in actions}) == len(actions)
 
 
-def test_bc_never_reads_the_operator() -> None:
-    assistant, seen = build("bc"), observation()
+@pytest.mark.parametrize("name", ["bc", "explicit-bc"])
+def test_bc_never_reads_the_operator(name: str) -> None:
+    assistant, seen = build(name), observation()
     seen["operator_mask"][:] = [True, False, False, True]
     changed = {**seen, "operator_action": -seen["operator_action"]}
     free = [1, 2]
@@ -226,7 +233,7 @@ def rows(n: int = 64) -> tuple[Tensor, Tensor]:
 def test_bc_s_loss_is_the_mean_squared_error() -> None:
     assistant = build("bc")
     states, actions = rows()
-    assistant.fit_normaliser(states * 3)
+    assistant.fit_normaliser(states * 3, actions)
     answers = assistant.complete(states, actions, torch.zeros_like(actions).bool())
     expected = ((answers - actions) ** 2).mean().item()
     assert assistant.loss(states, actions, generator()).item() == pytest.approx(expected)
@@ -269,7 +276,7 @@ def test_mac_s_loss_is_its_density_s_of_normalised_states() -> None:
     assistant = build("mac-mean")
     assert isinstance(assistant, MACAssistant)
     states, actions = rows()
-    assistant.fit_normaliser(states * 3 + 1)
+    assistant.fit_normaliser(states * 3 + 1, actions)
     expected = assistant.density.loss(actions, assistant.normaliser(states), generator(4)).item()
     assert assistant.loss(states, actions, generator(4)).item() == expected
 
@@ -318,7 +325,7 @@ def trained() -> dict[str, TorchAssistant]:
         }
     for assistant in assistants.values():
         drawing = generator(5)
-        assistant.fit_normaliser(World().sample(2000, drawing)[0])
+        assistant.fit_normaliser(*World().sample(2000, drawing))
         optimiser = torch.optim.Adam(assistant.parameters(), 5e-3)
         for _ in range(300):
             optimiser.zero_grad()

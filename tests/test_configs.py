@@ -64,7 +64,9 @@ def test_files_are_short(file: Path) -> None:
 @pytest.mark.parametrize("masks", options("masks"))
 @pytest.mark.parametrize("name", options("assistant"))
 def test_assistants(name: str, masks: str) -> None:
-    with_masks = [] if name == "bc" else [f"masks@assistant.masks={masks}"]
+    with_masks = (
+        [f"masks@assistant.masks={masks}"] if "masks" in composed("train", f"assistant={name}").assistant else []
+    )
     cfg = composed("train", f"assistant={name}", *with_masks, *SMALL)
     assert cfg.name == name
     assert isinstance(instantiate(cfg.assistant), Assistant)
@@ -92,6 +94,16 @@ def test_the_papers_preset() -> None:
     settings = instantiate(cfg.training)
     assert (settings.epochs, settings.batch_size, settings.learning_rate) == (300, 4096, 5e-4)
     assert settings.total_steps(136_950) == 10_031
+
+
+@pytest.mark.parametrize("preset", options("preset"))
+def test_presets(preset: str) -> None:
+    name, _, model = preset.rpartition("-")
+    cfg = composed("train", f"assistant={name}", f"model={model}")
+    for key, value in yaml.safe_load((CONFIGS / "preset" / f"{preset}.yaml").read_text()).get("training", {}).items():
+        assert cfg.training[key] == value
+    assert isinstance(instantiate(cfg.assistant), Assistant)
+    assert instantiate(cfg.training).schedule(0, 10) == 1.0
 
 
 @pytest.mark.parametrize("data", options("data"))

@@ -70,7 +70,9 @@ def test_samplers_find_the_conditional_minimum(case: tuple[Sampler, float]) -> N
     for row in range(ROWS):
         h, f, c = held[row], ~held[row], centres()[row]
         pull = PRECISION[f][:, h] @ (values[row, h] - c[h])
-        torch.testing.assert_close(found[row, f], c[f] - torch.linalg.solve(PRECISION[f][:, f], pull), atol=0.05, rtol=0)
+        torch.testing.assert_close(
+            found[row, f], c[f] - torch.linalg.solve(PRECISION[f][:, f], pull), atol=0.05, rtol=0
+        )
 
 
 def test_a_minimum_outside_the_box_is_met_at_its_face(case: tuple[Sampler, float]) -> None:

@@ -81,8 +81,9 @@ def test_the_loss_trains_every_weight_and_nothing_behind_the_negatives() -> None
     made.loss(states, actions, generator()).backward()
     gradients = {name: weight.grad for name, weight in made.named_parameters()}
     assert [name for name, grad in gradients.items() if grad is None] == []
-    # InfoNCE and slopes do not change when a constant is added to the energy.
-    assert [name for name, grad in gradients.items() if not grad.abs().max() > 1e-7] == ["network.trunk.exit.bias"]
+    # InfoNCE and slopes do not change when a constant is added to the energy, and nothing follows the last block's sum.
+    unmoved = {name for name, grad in gradients.items() if grad.abs().max() < 1e-6}
+    assert unmoved == {"network.trunk.blocks.0.second.bias", "network.trunk.exit.bias"}
 
 
 def test_explicit_bc_s_loss_is_the_mean_squared_error() -> None:
@@ -115,15 +116,15 @@ def learn(made: TorchAssistant, steps: int) -> TorchAssistant:
 
 @pytest.fixture(scope="module")
 def taught() -> dict[str, TorchAssistant]:
-    langevin = Langevin(samples=32, steps=15, start=1.0, again=0.02, again_steps=10)
+    langevin = Langevin(samples=32, steps=10, start=1.0, again=0.02, again_steps=10)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         made = {
-            "langevin": IBC(1, 2, langevin, width=32, depth=2),
+            "langevin": IBC(1, 2, langevin, 32, 2, spectral=False),
             "derivative-free": IBC(1, 2, DerivativeFree(samples=256), 32, 2, spectral=False, negatives=32, penalty=0.0),
             "explicit": ExplicitBC(1, 2, width=32, depth=2, dropout=0.0),
         }
-        return {name: learn(assistant, 300) for name, assistant in made.items()}
+        return {name: learn(assistant, 150) for name, assistant in made.items()}
 
 
 def answers(assistant: TorchAssistant, held: list[bool]) -> tuple[Tensor, Tensor]:
@@ -159,9 +160,10 @@ def test_the_explicit_policy_does_the_mean_of_both(taught: dict[str, TorchAssist
 
 def test_a_fresh_assistant_repeats_itself() -> None:
     seen = observation()
-    before = torch.get_rng_state()
     first, same, other = (ibc(seed=seed) for seed in (3, 3, 4))
-    torch.set_rng_state(before)
+    for assistant in (same, other):
+        assistant.load_state_dict(first.state_dict())
+    before = torch.get_rng_state()
     draws = [first.predict(seen)[0] for _ in range(2)]
     np.testing.assert_array_equal(draws, [same.predict(seen)[0] for _ in range(2)])
     assert not np.array_equal(draws[0], draws[1])
@@ -169,13 +171,14 @@ def test_a_fresh_assistant_repeats_itself() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-TINY = ["evaluation.episodes=0", "model.width=16", "model.depth=2", "training.validate_every=3"]
+TINY = ["evaluation.episodes=0", "model.width=16", "model.depth=2", "training.validate_every=3", "schedule=constant"]
 
 
 @pytest.mark.parametrize("name", ["ibc", "ibc-derivative-free", "explicit-bc"])
 def test_training_goes_on_where_it_stopped_and_loads(d4rl_file: Path, tmp_path: Path, name: str) -> None:
     """The averaged weights, the buffers of spectral norm and the scale of the actions are all in the files."""
     data = [*TINY, f"assistant={name}", "data=d4rl", f"data.path={d4rl_file}", "training.batch_size=16"]
+    data += ["assistant.spectral=true"] if name == "ibc" else []
     whole = train(config(*data, "training.steps=6", f"run={tmp_path / 'whole'}"))
     part = train(config(*data, "training.steps=3", f"run={tmp_path / 'part'}"))
     part.config_file.write_text(part.config_file.read_text().replace("steps: 3\n", "steps: 6\n", 1))
@@ -186,10 +189,7 @@ def test_training_goes_on_where_it_stopped_and_loads(d4rl_file: Path, tmp_path: 
         "operator_action": np.full((4, 9), 0.3, np.float32),
         "operator_mask": np.arange(9) < np.array([[0], [3], [7], [9]]),
     }
-    actions = [load_assistant(run.path).predict(seen)[0] for run in (whole, rest)]
-    if name == "explicit-bc":  # with a cosine over 6 steps in both
-        assert np.isfinite(actions[0]).all()
-    np.testing.assert_array_equal(*actions)
+    np.testing.assert_array_equal(*(load_assistant(run.path).predict(seen)[0] for run in (whole, rest)))
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,15 @@ from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
 from autonomy.assistants.density import DensityAssistant
+from autonomy.assistants.explicit_bc import ExplicitBC
+from autonomy.assistants.ibc import IBC
 from autonomy.assistants.mac import MACAssistant
 from autonomy.assistants.made import MADEAssistant
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.density.masks import CardinalityMasks, ChannelMasks
 from autonomy.density.protocols import MarginalProtocol
+from autonomy.energy.samplers import DerivativeFree, Langevin
 from autonomy.types import Assistant, UserError
 
 torch.set_num_threads(1)
@@ -41,9 +44,12 @@ BUILDERS: dict[str, Callable[[], TorchAssistant]] = {
     "bc": lambda: BC(STATE, DIM, width=16, depth=2),
     "conditional-bc": lambda: ConditionalBC(STATE, DIM, CardinalityMasks(DIM), width=16, depth=2),
     "made": lambda: MADEAssistant(STATE, DIM, width=16, depth=2, components=3),
+    "explicit-bc": lambda: ExplicitBC(STATE, DIM, width=16, depth=2),
+    "ibc": lambda: IBC(STATE, DIM, Langevin(samples=8, steps=5), 16, 2, spectral=False),
+    "ibc-derivative-free": lambda: IBC(STATE, DIM, DerivativeFree(samples=64), 16, 2, spectral=False),
     **{f"mac-{select}": lambda select=select: mac(select) for select in MACAssistant.SELECTS},  # type: ignore[misc]
 }
-DRAWING = ("mac-sample", "mac-best-of-n")
+DRAWING = ("mac-sample", "mac-best-of-n", "ibc", "ibc-derivative-free")
 
 
 def randomise(assistant: TorchAssistant, scale: float = 0.15) -> TorchAssistant:
@@ -122,7 +128,7 @@ def test_masks_and_values_of_any_dtype_are_read(assistant: TorchAssistant, dtype
         "operator_mask": seen["operator_mask"].astype(dtype),
     }
     expected = assistant.predict(seen)[0]
-    if isinstance(assistant, DensityAssistant):
+    if isinstance(assistant, DensityAssistant | IBC):
         assistant._generator.manual_seed(0)
     action = assistant.predict(other)[0]
     assert action.dtype == np.float32
@@ -143,7 +149,7 @@ def test_wrong_widths_are_refused(assistant: TorchAssistant, key: str, width: in
 def test_an_operator_who_holds_nothing_is_not_read(assistant: TorchAssistant) -> None:
     seen = observation(n=1)
     first = assistant.predict(seen)[0]
-    if isinstance(assistant, DensityAssistant):
+    if isinstance(assistant, DensityAssistant | IBC):
         assistant._generator.manual_seed(0)
     assert not seen["operator_mask"].any()
     changed = {**seen, "operator_action": np.full((1, DIM), np.nan, np.float32)}
@@ -182,7 +188,7 @@ def test_states_are_read_in_the_data_s_units(assistant: TorchAssistant) -> None:
     assistant.fit_normaliser(states, actions)
     expected = assistant.predict(seen)[0]
     rescaled = {**seen, "state": 7 * seen["state"] + 3}
-    if isinstance(assistant, DensityAssistant):
+    if isinstance(assistant, DensityAssistant | IBC):
         assistant._generator.manual_seed(0)
     assistant.fit_normaliser(torch.from_numpy(rescaled["state"]), actions)
     np.testing.assert_allclose(assistant.predict(rescaled)[0], expected, atol=1e-3)
@@ -204,8 +210,9 @@ def test_selects_choose_differently() -> None:
     assert len({action.tobytes() for action in actions}) == len(actions)
 
 
-def test_bc_never_reads_the_operator() -> None:
-    assistant, seen = build("bc"), observation()
+@pytest.mark.parametrize("name", ["bc", "explicit-bc"])
+def test_bc_never_reads_the_operator(name: str) -> None:
+    assistant, seen = build(name), observation()
     seen["operator_mask"][:] = [True, False, False, True]
     changed = {**seen, "operator_action": -seen["operator_action"]}
     free = [1, 2]

@@ -106,6 +106,16 @@ def test_the_papers_preset() -> None:
     assert settings.total_steps(136_950) == 10_031
 
 
+@pytest.mark.parametrize("preset", options("preset"))
+def test_presets(preset: str) -> None:
+    name, _, model = preset.rpartition("-")
+    cfg = composed("train", f"assistant={name}", f"model={model}")
+    for key, value in yaml.safe_load((CONFIGS / "preset" / f"{preset}.yaml").read_text()).get("training", {}).items():
+        assert cfg.training[key] == value
+    assert isinstance(instantiate(cfg.assistant), Assistant)
+    assert instantiate(cfg.training).schedule(0, 10) == 1.0
+
+
 @pytest.mark.parametrize("data", options("data"))
 def test_data_sources(data: str) -> None:
     assert callable(instantiate(composed("train", f"data={data}").data).load)

@@ -1,4 +1,4 @@
-"""Standardising states with constants that travel inside the model."""
+"""Standardising states, and scaling actions, with constants that travel inside the model."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ class Normaliser(nn.Module):
             raise ValueError(f"states must be (N, S), finite and N >= 1, got {tuple(rows.shape)}")
         return cls(rows.mean(0), rows.std(0, correction=0).clamp_min(floor))
 
+    @classmethod
+    def of_range(cls, rows: Tensor, buffer: float) -> Normaliser:
+        """Maps the range of each column of `rows` (N, D), widened by `buffer` of it on both sides, to [-1, 1].
+
+        A column that never moves keeps its scale and is centred.
+        """
+        low, high = rows.amin(0), rows.amax(0)
+        half = (0.5 + buffer) * (high - low)
+        return cls((low + high) / 2, torch.where(half > 0, half, 1.0))
+
     def forward(self, states: Tensor) -> Tensor:
         """States (B, S) in their own units -> (B, S) standardised."""
         return (states - self.mean) / self.std
+
+    def inverse(self, standardised: Tensor) -> Tensor:
+        """What `forward` maps to `standardised` (B, S), in its own units."""
+        return standardised * self.std + self.mean

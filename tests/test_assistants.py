@@ -14,6 +14,8 @@ from torch import Tensor
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
+from autonomy.assistants.diffusion import DiffusionAssistant
+from autonomy.assistants.forward_diffusion import ForwardDiffusion
 from autonomy.assistants.mac import MACAssistant
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
@@ -38,9 +40,12 @@ def mac(select: str = "component", **options: Any) -> MACAssistant:
 BUILDERS: dict[str, Callable[[], TorchAssistant]] = {
     "bc": lambda: BC(STATE, DIM, width=16, depth=2),
     "conditional-bc": lambda: ConditionalBC(STATE, DIM, CardinalityMasks(DIM), width=16, depth=2),
+    "diffusion": lambda: DiffusionAssistant(STATE, DIM, width=16, depth=2),
+    "forward-diffusion": lambda: ForwardDiffusion(STATE, DIM, width=16, depth=2),
     **{f"mac-{select}": lambda select=select: mac(select) for select in MACAssistant.SELECTS},  # type: ignore[misc]
 }
-DRAWING = ("mac-sample", "mac-best-of-n")
+DRAWING = ("mac-sample", "mac-best-of-n", "diffusion", "forward-diffusion")
+SEEDED = (MACAssistant, DiffusionAssistant, ForwardDiffusion)
 
 
 def randomise(assistant: TorchAssistant, scale: float = 0.15) -> TorchAssistant:
@@ -119,7 +124,7 @@ def test_masks_and_values_of_any_dtype_are_read(assistant: TorchAssistant, dtype
         "operator_mask": seen["operator_mask"].astype(dtype),
     }
     expected = assistant.predict(seen)[0]
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     action = assistant.predict(other)[0]
     assert action.dtype == np.float32
@@ -140,7 +145,7 @@ def test_wrong_widths_are_refused(assistant: TorchAssistant, key: str, width: in
 def test_an_operator_who_holds_nothing_is_not_read(assistant: TorchAssistant) -> None:
     seen = observation(n=1)
     first = assistant.predict(seen)[0]
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     assert not seen["operator_mask"].any()
     changed = {**seen, "operator_action": np.full((1, DIM), np.nan, np.float32)}
@@ -178,7 +183,7 @@ def test_states_are_read_in_the_data_s_units(assistant: TorchAssistant) -> None:
     assistant.fit_normaliser(states)
     expected = assistant.predict(seen)[0]
     rescaled = {**seen, "state": 7 * seen["state"] + 3}
-    if isinstance(assistant, MACAssistant):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     assistant.fit_normaliser(torch.from_numpy(rescaled["state"]))
     np.testing.assert_allclose(assistant.predict(rescaled)[0], expected, atol=1e-3)

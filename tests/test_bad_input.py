@@ -113,7 +113,10 @@ def trained(home: Path) -> str:
     ("override", "words"),
     [
         ("env=kitchen-foo", "unknown env 'kitchen-foo'; the valid ones are kitchen, kitchen-complete, kitchen-mixed"),
-        ("assistant=foo", "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),
+        (
+            "assistant=foo",
+            "unknown assistant 'foo'; the valid ones are bc, conditional-bc, diffusion, forward-diffusion, mac",
+        ),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
         ("data=foo", "unknown data 'foo'; the valid ones are d4rl, minari, scripted"),
@@ -274,7 +277,10 @@ def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, cont
     [
         (["experiment=foo"], "unknown experiment 'foo'; the valid ones are "),
         (["experiment=human"], "data.path has no value; give data.path=..."),
-        (["assistants=[foo]"], "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),
+        (
+            ["assistants=[foo]"],
+            "unknown assistant 'foo'; the valid ones are bc, conditional-bc, diffusion, forward-diffusion, mac",
+        ),
         (["cells=[]"], "cells must be a list of one or more"),
         (["cells=[5]"], "cells must be lists such as [operator=expert, channels=shoulder], got 5"),
         (["cells=[['channels=foo']]"], "unknown channels 'foo'; the valid ones are all, arm"),

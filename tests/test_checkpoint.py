@@ -46,7 +46,7 @@ def observation(n: int = 4) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("name", ["mac", "bc", "conditional-bc"])
+@pytest.mark.parametrize("name", ["mac", "bc", "conditional-bc", "diffusion", "forward-diffusion"])
 def test_an_assistant_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     run, assistant = saved(tmp_path / "run", f"assistant={name}")
     loaded = load_assistant(run.path)

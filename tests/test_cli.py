@@ -23,7 +23,10 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ("assistant=foo", "unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac"),
+        (
+            "assistant=foo",
+            "unknown assistant 'foo'; the valid ones are bc, conditional-bc, diffusion, forward-diffusion, mac",
+        ),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("experiment=nothing", "unknown experiment 'nothing'; the valid ones are "),
         ("stepz=3", "unknown key 'stepz'; the valid ones are assistant, data, device"),
@@ -88,7 +91,7 @@ def test_help_is_quick_and_lists_the_groups(program: Program) -> None:
     shown = program("autonomy.train", "--help")
     assert time.monotonic() - started < 10  # torch alone would take as long on a busy machine
     assert shown.returncode == 0
-    assert "assistant: bc, conditional-bc, mac" in shown.stdout
+    assert "assistant: bc, conditional-bc, diffusion, forward-diffusion, mac" in shown.stdout
 
 
 def test_help_imports_no_heavy_library(root: Path) -> None:
@@ -119,5 +122,8 @@ def test_a_program_may_compose_other_configurations(root: Path, tmp_path: Path) 
 def test_a_program_leaves_nothing_but_its_sentence(program: Program, tmp_path: Path) -> None:
     done = program("autonomy.train", "assistant=foo", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: unknown assistant 'foo'; the valid ones are bc, conditional-bc, mac\n"
+    assert (
+        done.stderr
+        == "error: unknown assistant 'foo'; the valid ones are bc, conditional-bc, diffusion, forward-diffusion, mac\n"
+    )
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,9 @@ from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
 from autonomy.assistants.density import DensityAssistant
+from autonomy.assistants.diffusion import DiffusionAssistant
 from autonomy.assistants.explicit_bc import ExplicitBC
+from autonomy.assistants.forward_diffusion import ForwardDiffusion
 from autonomy.assistants.ibc import IBC
 from autonomy.assistants.mac import MACAssistant
 from autonomy.assistants.made import MADEAssistant
@@ -47,9 +49,12 @@ BUILDERS: dict[str, Callable[[], TorchAssistant]] = {
     "explicit-bc": lambda: ExplicitBC(STATE, DIM, width=16, depth=2),
     "ibc": lambda: IBC(STATE, DIM, Langevin(samples=8, steps=5), 16, 2, spectral=False),
     "ibc-derivative-free": lambda: IBC(STATE, DIM, DerivativeFree(samples=64), 16, 2, spectral=False),
+    "diffusion": lambda: DiffusionAssistant(STATE, DIM, width=16, depth=2),
+    "forward-diffusion": lambda: ForwardDiffusion(STATE, DIM, width=16, depth=2),
     **{f"mac-{select}": lambda select=select: mac(select) for select in MACAssistant.SELECTS},  # type: ignore[misc]
 }
-DRAWING = ("mac-sample", "mac-best-of-n", "ibc", "ibc-derivative-free")
+DRAWING = ("mac-sample", "mac-best-of-n", "ibc", "ibc-derivative-free", "diffusion", "forward-diffusion")
+SEEDED = (DensityAssistant, IBC, DiffusionAssistant, ForwardDiffusion)
 
 
 def randomise(assistant: TorchAssistant, scale: float = 0.15) -> TorchAssistant:
@@ -128,7 +133,7 @@ def test_masks_and_values_of_any_dtype_are_read(assistant: TorchAssistant, dtype
         "operator_mask": seen["operator_mask"].astype(dtype),
     }
     expected = assistant.predict(seen)[0]
-    if isinstance(assistant, DensityAssistant | IBC):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     action = assistant.predict(other)[0]
     assert action.dtype == np.float32
@@ -149,7 +154,7 @@ def test_wrong_widths_are_refused(assistant: TorchAssistant, key: str, width: in
 def test_an_operator_who_holds_nothing_is_not_read(assistant: TorchAssistant) -> None:
     seen = observation(n=1)
     first = assistant.predict(seen)[0]
-    if isinstance(assistant, DensityAssistant | IBC):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     assert not seen["operator_mask"].any()
     changed = {**seen, "operator_action": np.full((1, DIM), np.nan, np.float32)}
@@ -188,7 +193,7 @@ def test_states_are_read_in_the_data_s_units(assistant: TorchAssistant) -> None:
     assistant.fit_normaliser(states, actions)
     expected = assistant.predict(seen)[0]
     rescaled = {**seen, "state": 7 * seen["state"] + 3}
-    if isinstance(assistant, DensityAssistant | IBC):
+    if isinstance(assistant, SEEDED):
         assistant._generator.manual_seed(0)
     assistant.fit_normaliser(torch.from_numpy(rescaled["state"]), actions)
     np.testing.assert_allclose(assistant.predict(rescaled)[0], expected, atol=1e-3)

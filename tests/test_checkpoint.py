@@ -46,7 +46,10 @@ def observation(n: int = 4) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.mark.parametrize("name", ["mac", "any-order", "made", "bc", "conditional-bc", "explicit-bc", "ibc"])
+@pytest.mark.parametrize(
+    "name",
+    ["mac", "any-order", "made", "bc", "conditional-bc", "explicit-bc", "ibc", "diffusion", "forward-diffusion"],
+)
 def test_an_assistant_comes_back_as_it_was(tmp_path: Path, name: str) -> None:
     run, assistant = saved(tmp_path / "run", f"assistant={name}")
     loaded = load_assistant(run.path)

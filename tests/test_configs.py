@@ -64,9 +64,8 @@ def test_files_are_short(file: Path) -> None:
 @pytest.mark.parametrize("masks", options("masks"))
 @pytest.mark.parametrize("name", options("assistant"))
 def test_assistants(name: str, masks: str) -> None:
-    with_masks = (
-        [f"masks@assistant.masks={masks}"] if "masks" in composed("train", f"assistant={name}").assistant else []
-    )
+    has_masks = "masks" in composed("train", f"assistant={name}").assistant
+    with_masks = [f"masks@assistant.masks={masks}"] if has_masks else []
     cfg = composed("train", f"assistant={name}", *with_masks, *SMALL)
     assert cfg.name == name
     assert isinstance(instantiate(cfg.assistant), Assistant)

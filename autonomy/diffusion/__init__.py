@@ -1,0 +1,1 @@
+"""p(x | context) by denoising diffusion, for a few numbers x in [-1, 1]. Knows nothing of robots."""

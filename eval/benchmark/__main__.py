@@ -9,16 +9,18 @@ Trainings and cells go to runs/benchmark/{trainings,cells}; the report to runs/b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import TypeVar
 
 from omegaconf import DictConfig
 
 from autonomy.cli import CONFIGS, main
-from autonomy.run_directory import RunDirectory, atomic_write
+from autonomy.run_directory import atomic_write
 from eval.benchmark.cells import play_all, read_all
+from eval.benchmark.frame import frame
+from eval.benchmark.gallery import exhibits
+from eval.benchmark.origin import about
 from eval.benchmark.plan import Plan
-from eval.benchmark.table import frame, report
+from eval.benchmark.report import MARKDOWN, write_report
 from eval.benchmark.trainings import train_all
 
 Unit = TypeVar("Unit")
@@ -44,22 +46,14 @@ def _share(units: Sequence[Unit], cfg: DictConfig) -> Sequence[Unit]:
 
 
 def _report(plan: Plan) -> None:
-    cells = plan.cells()
-    results = list(zip(cells, read_all(cells, plan.seeds, plan.store / "cells"), strict=True))
-    table = report(results, plan.assistants, plan.training_seeds, plan.seeds)
-    text = f"{table}{_origin(RunDirectory.open(plan.assisting[0].run))}\n"
+    """Write cells.csv and the report, and print the report's text."""
+    cells, home = plan.cells(), plan.store / "cells"
+    table = frame(cells, read_all(cells, plan.seeds, home))
     plan.out.mkdir(parents=True, exist_ok=True)
-    atomic_write(plan.out / "table.md", text.encode())
-    atomic_write(plan.out / "cells.csv", frame(results).to_csv(index=False).encode())
-    print(text)
-    print(f"out: {plan.out}")
-
-
-def _origin(run: RunDirectory) -> str:
-    """What the assistants learned from, and on which simulator."""
-    card = run.read_json(run.card_file)
-    size = f"{card['episodes']} episodes, {card['steps']} transitions, hash {card['content_hash'][:12]}"
-    return f"Data: {card['source']}, {size}. MuJoCo {version('mujoco')}, torch {version('torch')}."
+    atomic_write(plan.out / "cells.csv", table.to_csv(index=False).encode())
+    page = write_report(plan.out, table, about(plan), exhibits(cells, table, home, plan.gallery))
+    print((plan.out / MARKDOWN).read_text())
+    print(f"report: {page}")
 
 
 if __name__ == "__main__":

@@ -5,16 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-_MAC = "Shih, Sadigh, Ermon: Training and Inference on Any-Order Autoregressive Models the Right Way, NeurIPS 2022"
-_IBC = "Florence et al.: Implicit Behavioral Cloning, CoRL 2021"
-PUBLISHED: tuple[Mapping[str, str], ...] = (
-    {"label": "shared autonomy, BC", "value": "1.81 ± 0.08", "source": _MAC},
-    {"label": "shared autonomy, MAC", "value": "2.00 ± 0.05", "source": _MAC},
-    {"label": "full autonomy, explicit BC", "value": "2.15 ± 0.06", "source": _IBC},
-    {"label": "full autonomy, implicit BC", "value": "1.51 ± 0.39", "source": _IBC},
-)
-"""Rewards on D4RL's kitchen-mixed-v0. What ± means, and how many seeds there were, is not always published."""
-
 
 @dataclasses.dataclass(frozen=True)
 class About:
@@ -35,6 +25,6 @@ class About:
     training_seeds: Sequence[int]
     episode_seeds: Sequence[int]
     tasks: Sequence[str]
-    published: Sequence[Mapping[str, str]] = PUBLISHED
+    published: Sequence[Mapping[str, str]] = ()
     calibration: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     rows: Sequence[str] = ()

@@ -47,8 +47,18 @@ class Plan:
         self.assisting = plan_trainings(self.assistants, self.training_seeds, learn, folder, config["variants"])
         self.trainings: list[Training] = [*partner, *self.assisting]
         self.env: DictConfig = self.assisting[0].config.env
+        self.name, self.published = str(cfg.name), _plain(cfg, ("published",))["published"]
+        self.calibration_rows = whole("calibration", cfg.calibration, 0)
+        self.gallery = whole("gallery", cfg.gallery, 0)
         cfg.partner = str(partner[0].run) if partner else None
         self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
+
+    @property
+    def channels(self) -> list[str]:
+        """The configurations of the group `channels` that are played off the curves, in order; but not `none`."""
+        overrides = [override for place in self.places if place.curve is None for override in place.overrides]
+        names = [name for key, _, name in (override.partition("=") for override in overrides) if key == "channels"]
+        return [name for name in dict.fromkeys(names) if name not in ("none", "list")]
 
     def cells(self) -> list[Cell]:
         """Every place with every trained assistant, then the references. Needs the run directories of `trainings`."""

@@ -1,0 +1,70 @@
+"""How a benchmark's numbers came about: command, versions, machine, data, budgets, calibration."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from autonomy.checkpoint import load_assistant
+from autonomy.run_directory import RunDirectory
+from envs.parallel import available_cores
+from eval.benchmark.about import About
+from eval.benchmark.plan import Plan
+from eval.episodes import write_summary
+from eval.intent import calibration
+from eval.probe import KnowsIntent
+
+_PACKAGES = ("mujoco", "gymnasium-robotics", "torch", "numpy", "shared-autonomy")
+
+
+def about(plan: Plan) -> About:
+    """What the report says beside the numbers of a `plan` whose trainings are done."""
+    first = RunDirectory.open(plan.assisting[0].run)
+    card = first.read_json(first.card_file)
+    return About(
+        name=plan.name,
+        command=f"python -m eval.benchmark {shlex.join(sys.argv[1:])}",
+        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        machine=f"{platform.system()} {platform.machine()}, {available_cores()} cores",
+        dataset={
+            "source": card["source"],
+            "episodes": card["episodes"],
+            "transitions": card["steps"],
+            "hash": card["content_hash"],
+        },
+        budgets={training.assistant: _budget(training.run) for training in reversed(plan.assisting)},
+        training_seeds=plan.training_seeds,
+        episode_seeds=plan.seeds,
+        tasks=list(plan.env.tasks),
+        published=plan.published,
+        calibration=_calibration(plan),
+    )
+
+
+def _budget(run: Path) -> Mapping[str, float | str]:
+    """Of an assistant's first training seed; what does not apply is left out."""
+    directory = RunDirectory.open(run)
+    return {key: value for key, value in directory.read_json(directory.budget_file).items() if value is not None}
+
+
+def _calibration(plan: Plan) -> Mapping[str, Sequence[float]]:
+    """Ranks of held-out actions under the first assistant's density, kept in the report's folder; {} without one."""
+    run, channels = plan.assisting[0].run, plan.channels
+    wanted = {"run": run.name, "rows": plan.calibration_rows, "channels": channels}
+    if not plan.calibration_rows or not channels or not isinstance(load_assistant(run), KnowsIntent):
+        return {}
+    file = plan.out / "calibration.json"
+    kept: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+    if {key: kept.get(key) for key in wanted} != wanted:
+        ranks = calibration(run, channels, plan.calibration_rows, torch.Generator().manual_seed(0))
+        kept = {**wanted, "ranks": {name: found.tolist() for name, found in ranks.items()}}
+        write_summary(file, kept)
+    return dict(kept["ranks"])

@@ -71,7 +71,8 @@ class Langevin(Sampler):
     """Stochastic gradient Langevin steps a <- a - clip(size (dE/da / 2 + noise z), +-limit), z ~ N(0, 1), in the box.
 
     The step size falls from `start` to `end` as a polynomial of degree `power` over `steps`. Minimising runs the chain
-    from `samples` uniform actions, then `again_steps` more at the size `again`. Negatives are ends of the first chain.
+    from `samples` uniform actions, then `again_steps` more of the size `again` without noise, for precision. Negatives
+    are ends of the first chain.
 
     Raises `UserError` for numbers out of range.
     """
@@ -100,29 +101,23 @@ class Langevin(Sampler):
         return [(self.start - self.end) * fraction**self.power + self.end for fraction in fractions]
 
     def negatives(self, energy: Energy, values: Tensor, held: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        return self._chain(energy, _uniform(values, held, count, generator), values, held, self.sizes, generator)
+        actions = _uniform(values, held, count, generator)
+        for size in self.sizes:
+            actions = self._step(energy, actions, values, held, size, self.noise * _normal(actions, generator))
+        return actions
 
     def minimise(self, energy: Energy, values: Tensor, held: Tensor, generator: torch.Generator) -> Tensor:
-        sizes = self.sizes + self.again_steps * [self.again]
-        start = _uniform(values, held, self.samples, generator)
-        actions = self._chain(energy, start, values, held, sizes, generator)
+        actions = self.negatives(energy, values, held, self.samples, generator)
+        for _ in range(self.again_steps):
+            actions = self._step(energy, actions, values, held, self.again, torch.zeros_like(actions))
         with torch.no_grad():
             return _lowest(actions, energy(actions))
 
-    def _chain(
-        self,
-        energy: Energy,
-        actions: Tensor,
-        values: Tensor,
-        held: Tensor,
-        sizes: list[float],
-        generator: torch.Generator,
+    def _step(
+        self, energy: Energy, actions: Tensor, values: Tensor, held: Tensor, size: float, noise: Tensor
     ) -> Tensor:
-        """One Langevin step for each of `sizes`, (B, N, D)."""
-        for size in sizes:
-            drift = 0.5 * slope(energy, actions) + self.noise * _normal(actions, generator)
-            actions = _clamped(actions - (size * drift).clamp(-self.limit, self.limit), values, held)
-        return actions
+        change = size * (0.5 * slope(energy, actions) + noise)
+        return _clamped(actions - change.clamp(-self.limit, self.limit), values, held)
 
 
 def _uniform(values: Tensor, held: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -114,7 +114,7 @@ def test_noise_added_step_by_step_is_the_noise_of_the_level() -> None:
 
 
 def test_the_number_of_evaluations() -> None:
-    """A level costs `resample` of them only where something is known; a lower start costs less."""
+    """A level costs `resample` of them only where something is known and not all is noise; a low start costs less."""
     diffusion, levels = gaussian(10, resample=3), list[int]()
     diffusion.denoiser.register_forward_hook(lambda module, inputs, output: levels.append(int(inputs[1][0])))
     x = torch.zeros(ROWS, DIM)
@@ -122,7 +122,7 @@ def test_the_number_of_evaluations() -> None:
     assert levels == list(range(100, 0, -10))
     levels.clear()
     diffusion.complete(x, known(1), NOTHING, generator())
-    assert levels == [level for level in range(100, 0, -10) for _ in range(3)]
+    assert levels == [100, *(level for level in range(90, 0, -10) for _ in range(3))]
     levels.clear()
     diffusion.denoise(x, 34, NOTHING, generator())
     assert levels == [34, 24, 14, 4]

@@ -63,13 +63,14 @@ class Diffusion(nn.Module):
         """x (B, D) with what is outside `known` (B, D) drawn given the rest: RePaint (Lugmayr et al., 2022).
 
         Before each step down the known values are put in, noised to its level. The unknown values that it sees beside
-        them were drawn without them, so they are noised up again and the step repeated, `resample` steps in all. When
-        nothing is known, `x` is not read, and the result is a plain draw of p(x | context).
+        them were drawn without them, so they are noised up again and the step repeated, `resample` steps in all, but
+        for the first level, where nothing is seen of either. When nothing is known, `x` is not read, and the result is
+        a plain draw of p(x | context).
         """
-        repeats = self.resample if known.any() else 1
+        resample = self.resample if known.any() else 1
         noisy = _noise(x, generator)
         for k in range(self.levels, 0, -self.stride):
-            for repeat in range(repeats):
+            for repeat in range(resample if k < self.levels else 1):
                 if repeat:
                     noisy = self._up(noisy, k, generator)
                 noisy = torch.where(known, self.noised(x, k, generator), noisy)

@@ -165,7 +165,7 @@ def test_simulated_tables_have_the_variances_and_rewards_of_their_scenario() -> 
 
 def test_the_program_prints_coverage_and_rejections(program: Program, tmp_path: Path) -> None:
     out = tmp_path / "new" / "statistics.md"
-    done = program("eval.stats", "designs=[[3,5]]", "replicates=3", "paired_replicates=2", f"out={out}")
+    done = program("eval.stats", "designs=[[3,5]]", "replicates=3", "slow_replicates=2", f"out={out}")
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"^\| .* \| 3 x 5 \|( \d+\.\d%? \|)", done.stdout, re.MULTILINE)) == len(SINGLE) + len(PAIRED)
     assert out.read_text().strip() == done.stdout.strip()

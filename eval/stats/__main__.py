@@ -18,7 +18,7 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from eval.settings import usable_folder
 from eval.stats import LEVEL, clustered_interval, compare, interquartile_mean, probability_of_improvement
-from eval.stats.clustered import weighted_iqm, weighted_mean
+from eval.stats.clustered import studentised, weighted_iqm, weighted_mean
 from eval.stats.simulate import PAIRED, SINGLE, Design, Scenario, coverage, percentile_interval, relative_width
 
 NOTES = (
@@ -33,10 +33,10 @@ NOTES = (
 @main("stats")
 def run(cfg: DictConfig) -> None:
     """Entry point: see configs/stats.yaml."""
-    counts = whole("replicates", cfg.replicates, 1), whole("paired_replicates", cfg.paired_replicates, 1)
+    replicates, slow = whole("replicates", cfg.replicates, 1), whole("slow_replicates", cfg.slow_replicates, 1)
     designs, seed = [_design(entry) for entry in cfg.designs], whole("seed", cfg.seed, 0)
     out = None if cfg.out is None else usable_folder(Path(cfg.out).parent) / Path(cfg.out).name
-    text = report(designs, counts, seed)
+    text = report(designs, (replicates, min(slow, replicates)), seed)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         atomic_write(out, text.encode())
@@ -60,11 +60,12 @@ def report(designs: list[Design], counts: tuple[int, int], seed: int) -> str:
         "|---|---|---|---|---|",
         *(_covered(some, design, counts[0], rng) for some, design in tqdm(single, desc="one arm", unit="line")),
         "",
-        f"Two arms alike, {counts[1]:,} pairs of tables a line: rejections at {LEVEL:.0%}, and coverage of two more.",
+        f"Two arms alike: rejections at {LEVEL:.0%}, of {counts[0]:,} pairs of tables a line by p_seeds and of",
+        f"{counts[1]:,} by p; coverage of two more intervals, {counts[1]:,} each.",
         "",
-        "| varies | seeds x episodes | p | p_seeds | improvement | IQM of one |",
+        "| varies | seeds x episodes | p_seeds | p | improvement | IQM of one |",
         "|---|---|---|---|---|---|",
-        *(_paired(some, design, counts[1], rng) for some, design in tqdm(paired, desc="two arms", unit="line")),
+        *(_paired(some, design, counts, rng) for some, design in tqdm(paired, desc="two arms", unit="line")),
     ]
     return "\n".join([*lines, "", *NOTES]) + "\n"
 
@@ -78,13 +79,14 @@ def _covered(scenario: Scenario, design: Design, count: int, rng: np.random.Gene
     )
 
 
-def _paired(scenario: Scenario, design: Design, count: int, rng: np.random.Generator) -> str:
-    first, second = scenario.draw(2, count, design, rng)
-    results = [compare(*pair) for pair in zip(first, second, strict=True)]
-    p, p_seeds = (np.mean([getattr(result, name) < LEVEL for result in results]) for name in ("p", "p_seeds"))
-    better = coverage([probability_of_improvement(*pair) for pair in zip(first, second, strict=True)], 0.5)
-    iqm = coverage([interquartile_mean(table) for table in first], scenario.truth(weighted_iqm))
-    return f"{_names(scenario, design)} {p:.1%} | {p_seeds:.1%} | {better:.1%} | {iqm:.1%} |"
+def _paired(scenario: Scenario, design: Design, counts: tuple[int, int], rng: np.random.Generator) -> str:
+    first, second = scenario.draw(2, counts[0], design, rng)
+    p_seeds = np.mean([studentised(difference).p() < LEVEL for difference in first - second])
+    pairs = list(zip(first, second, strict=True))[: counts[1]]
+    p = np.mean([compare(*pair).p < LEVEL for pair in pairs])
+    better = coverage([probability_of_improvement(*pair) for pair in pairs], 0.5)
+    iqm = coverage([interquartile_mean(table) for table, _ in pairs], scenario.truth(weighted_iqm))
+    return f"{_names(scenario, design)} {p_seeds:.1%} | {p:.1%} | {better:.1%} | {iqm:.1%} |"
 
 
 def _names(scenario: Scenario, design: Design) -> str:

@@ -158,10 +158,10 @@ def table(cfg: DictConfig, assistant: Assistant) -> str:
         row: evaluate(who, make_world(episodes, seed, instantiate(cfg.operator), held, cfg.env.objects))
         for row, (who, held) in rows.items()
     }
-    return render(results, ours, f"Channels {channels.name}, {episodes} paired episodes")
+    return render(results, ours, f"Channels {channels.name}, {episodes} paired episodes", cfg.seed)
 
 
-def render(results: Mapping[str, tuple[Returns, Returns]], ours: str, what: str) -> str:
+def render(results: Mapping[str, tuple[Returns, Returns]], ours: str, what: str, training_seed: int) -> str:
     """Markdown: a row for each of `results`, and the paired differences of the row `ours`."""
     lines = ["| who | return [95%] | goals reached [95%] |", "|---|---|---|"]
     lines += [f"| {row} | {mean_interval(a)} | {mean_interval(b)} |" for row, (a, b) in results.items()]
@@ -169,7 +169,7 @@ def render(results: Mapping[str, tuple[Returns, Returns]], ours: str, what: str)
         lines += ["", f"Return of {ours} minus {other}: {compare([results[ours][0]], [results[other][0]])}."]
     notes = [
         f"{what}. Return: 1 for every goal that is reached, and how much nearer the goals the hand came.",
-        f"misled: the assistant is shown another episode's commands. {caveat([0])}",
+        f"misled: the assistant is shown another episode's commands. {caveat([training_seed])}",
     ]
     return "\n".join([*lines, "", *notes])
 

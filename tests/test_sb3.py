@@ -30,7 +30,7 @@ from eval.sb3 import Misled, RandomAssistant, evaluate, make_agent, make_world, 
 from eval.stats import compare
 
 EPISODES, SEED = 100, 5_000
-QUICK = 60_000
+QUICK = 40_000
 TINY = [
     *("env.objects=2", "algorithm.steps=40", "algorithm.environments=2", "evaluation.episodes=3"),
     *("algorithm.agent.batch_size=8", "algorithm=ppo", "algorithm.agent.n_steps=8"),
@@ -139,7 +139,7 @@ def test_episodes_are_paired_by_their_seed() -> None:
 
 @pytest.fixture(scope="module")
 def agent() -> PPO:
-    """PPO after some eight seconds of training."""
+    """PPO after some five seconds of training."""
     trained = train(make_agent(composed("env.objects=2")), QUICK)
     assert isinstance(trained, PPO)
     return trained

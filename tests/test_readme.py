@@ -47,6 +47,12 @@ ALWAYS = {
     "eval.intent": ["held=[shoulder,random-3]", "rows=4", "draws=3"],
     "eval.report": [],
     "eval.rollout": [*EPISODE, "episodes=2", "batch=2", "processes=1"],
+    "eval.sb3": [
+        "algorithm.steps=40",
+        "algorithm.environments=2",
+        "evaluation.episodes=2",
+        "algorithm.agent.batch_size=64",
+    ],
     "eval.speed": ["batch=8", "repeats=1"],
     "eval.strip": [*EPISODE, "frames=2"],
 }

@@ -1,0 +1,230 @@
+"""`python -m eval.sb3`: the seam to Stable-Baselines3 is real, and what it learns there is to read the operator."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+from stable_baselines3.common.vec_env import VecMonitor
+
+import envs  # noqa: F401  (registers the ids)
+from autonomy.assistants.zero import ZeroAssistant
+from autonomy.channels import FixedChannels
+from autonomy.checkpoint import load_policy
+from autonomy.cli import CONFIGS
+from autonomy.types import Assistant, Operator, UserError
+from envs import REACH_STEPS
+from envs.reach import DIM, NEAR, STEP, Reach, ReachOperator
+from eval import sb3
+from eval.sb3 import Misled, RandomAssistant, evaluate, make_agent, make_world, train
+from eval.stats import compare
+
+EPISODES, SEED = 100, 5_000
+QUICK = 40_000
+TINY = [
+    *("env.objects=2", "algorithm.steps=40", "algorithm.environments=2", "evaluation.episodes=3"),
+    *("algorithm.agent.batch_size=8", "algorithm=ppo", "algorithm.agent.n_steps=8"),
+]
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("sb3", list(overrides))
+
+
+def world(*dims: int, objects: int = 2, n: int = EPISODES) -> VecMonitor:
+    return make_world(n, SEED, ReachOperator(), FixedChannels(dims, DIM), objects)
+
+
+def test_gymnasium_and_sb3_accept_the_environment() -> None:
+    check_env(gymnasium.make("autonomy/reach-v1", objects=2).unwrapped, skip_render_check=True)
+    check_env_sb3(Reach(4))
+    assert gymnasium.spec("autonomy/reach-v1").max_episode_steps == REACH_STEPS
+
+
+def test_rewards_are_goals_reached_and_way_made_and_states_say_where_all_is() -> None:
+    env, rng = Reach(3), np.random.default_rng(0)
+    state, info = env.reset(seed=4)
+    goals = set()
+    for _ in range(200):
+        goal, way, count = env.goal, env.way, info["reached"]
+        assert (way == state.reshape(3, DIM)[goal]).all()
+        action = way / STEP + rng.uniform(-0.5, 0.5, DIM)  # often out of the box, and beside the goal
+        following, reward, *_, info = env.step(action)
+        hit = info["reached"] - count
+        left = np.linalg.norm(following.reshape(3, DIM)[goal])
+        assert (hit, env.goal != goal) == (int(left < NEAR), left < NEAR)
+        assert reward == pytest.approx(np.linalg.norm(way) - left + hit, abs=1e-5)
+        moved = state - following
+        np.testing.assert_allclose(moved, np.tile(moved[:DIM], 3), atol=1e-6)
+        assert np.abs(moved).max() <= STEP + 1e-6
+        state = following
+        goals.add(env.goal)
+    assert goals == {0, 1, 2}
+    assert info["reached"] > 10
+
+
+def test_the_hand_stays_in_the_cube() -> None:
+    env = Reach(2)
+    before, _ = env.reset(seed=0)
+    for _ in range(11):
+        after, *_ = env.step(np.ones(DIM, np.float32))
+    np.testing.assert_array_equal(env.step(np.ones(DIM, np.float32))[0], after)
+    assert (before - after <= 2).all()
+
+
+def test_the_goal_is_drawn_anew_and_not_in_the_state() -> None:
+    env, drawn = Reach(2), []
+    for seed in range(40):
+        state, _ = env.reset(seed=seed)
+        drawn.append(env.goal)
+        env.goal = 1 - env.goal
+        assert (env.step(np.zeros(DIM, np.float32))[0] == state).all()
+    assert 10 <= sum(drawn) <= 30
+
+
+def test_the_operator_solves_it_with_all_axes_and_not_with_its_part() -> None:
+    _, whole = evaluate(ZeroAssistant(), world(*range(DIM)))
+    _, part = evaluate(ZeroAssistant(), world(0, 1))
+    _, nobody = evaluate(RandomAssistant(0), world())
+    assert whole.min() >= 3
+    assert part.mean() < 1
+    assert nobody.mean() < 1
+
+
+def test_the_operator_goes_straight_and_stops_there() -> None:
+    env = Reach(2)
+    env.reset(seed=1)
+    first, distance = env.goal, np.linalg.norm(env.way)
+    steps = 0
+    while env.goal == first:
+        action = ReachOperator().act(np.zeros((1, 2 * DIM), np.float32), [env])[0]
+        assert np.linalg.norm(action) <= 1 + 1e-6
+        env.step(action)
+        steps += 1
+    assert steps == np.ceil((distance - NEAR) / STEP)
+
+
+def test_the_operator_tells_its_goal_in_the_episode_that_it_belongs_to() -> None:
+    shared = world(0, n=4)
+    shared.reset()
+    simulators = shared.get_attr("unwrapped")
+    for _ in range(2):
+        for _ in range(REACH_STEPS):
+            meant = [f"object {simulator.goal}" for simulator in simulators]
+            _, _, dones, infos = shared.step(np.zeros((4, DIM)))
+            assert [info["intent"] for info in infos] == [(name,) for name in meant]
+        assert dones.all()
+    assert isinstance(shared.venv.operator, Operator)  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="environments in this process"):
+        ReachOperator().act(np.zeros((2, 6), np.float32), [])
+
+
+def test_episodes_are_paired_by_their_seed() -> None:
+    few, _ = evaluate(RandomAssistant(1), world(0, 1, 2, n=5))
+    many, _ = evaluate(RandomAssistant(2), world(0, 1, 2, n=9))
+    assert many[:5].tolist() == few.tolist()
+    assert len(set(many)) == 9
+
+
+@pytest.fixture(scope="module")
+def agent() -> PPO:
+    """PPO after some five seconds of training."""
+    trained = train(make_agent(composed("env.objects=2")), QUICK)
+    assert isinstance(trained, PPO)
+    return trained
+
+
+def test_ppo_learns_to_read_the_operator(agent: PPO) -> None:
+    """Better than nobody, and than itself when it is shown the commands of other episodes."""
+    ours, _ = evaluate(agent, world(0, 1))
+    for other in (ZeroAssistant(), Misled(agent)):
+        comparison = compare([ours], [evaluate(other, world(0, 1))[0]])
+        assert comparison.difference.low > 1
+        assert comparison.p < 0.001
+
+
+def test_the_saved_zip_is_an_assistant_as_it_is(agent: PPO, tmp_path: Path) -> None:
+    agent.save(tmp_path / "agent.zip")
+    loaded = load_policy(tmp_path / "agent.zip")
+    assert isinstance(loaded, PPO)
+    assert isinstance(loaded, Assistant)
+    shared = world(0, 1)
+    observation = shared.reset()
+    for _ in range(5):
+        actions, _ = loaded.predict(observation, deterministic=True)
+        assert (actions == agent.predict(observation, deterministic=True)[0]).all()
+        observation, _, _, infos = shared.step(actions)
+        assert all((info["executed_action"][2] == action[2]) for info, action in zip(infos, actions, strict=True))
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`typed("seed=1", ...)` runs the program by its command line, in this process."""
+
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["eval.sb3", *arguments])
+        importlib.reload(sb3).run()
+
+    return run
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "sac"])
+def test_the_program_trains_saves_and_prints(
+    algorithm: str, typed: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sac = ["algorithm=sac", "algorithm.agent.learning_starts=8", *TINY[:4]]
+    typed(*(sac if algorithm == "sac" else TINY), "channels=random-2", f"out={tmp_path / 'new'}")
+    text = capsys.readouterr().out
+    for row in ("operator alone", "operator and chance", f"operator and {algorithm.upper()}", "operator on all"):
+        assert f"| {row}" in text
+    assert f"{algorithm.upper()} minus operator alone: " in text
+    assert "random-2, 3 paired episodes" in text
+    assert (tmp_path / "new" / "table.md").read_text() in text
+    loaded = load_policy(tmp_path / "new" / "assistant.zip")
+    assert isinstance(loaded, {"ppo": PPO, "sac": SAC}[algorithm])
+
+
+def test_the_same_seed_trains_the_same_agent() -> None:
+    def weights(seed: int) -> np.ndarray:
+        return train(make_agent(composed(*TINY, f"seed={seed}")), 40).policy.action_net.weight.detach().numpy()
+
+    assert (weights(1) == weights(1)).all()
+    assert not (weights(1) == weights(2)).all()
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("algorithm=dqn", "unknown algorithm 'dqn'; the valid ones are ppo, sac"),
+        ("algorithm.steps=0", "algorithm.steps must be a whole number of at least 1"),
+        ("algorithm.environments=1.5", "algorithm.environments must be a whole number of at least 1"),
+        ("algorithm.agent.batch_size=1", "ppo cannot be made with these settings of algorithm.agent"),
+        ("algorithm.agent.learning_rate=-1", "ppo cannot be made with these settings of algorithm.agent"),
+        ("algorithm.agent.policy=CnnPolicy", "ppo cannot be made with these settings of algorithm.agent"),
+        ("env.objects=1", "the number of objects must be a whole number of at least 2"),
+        ("channels=wrist", "the valid ones are 0 to 2"),
+        ("seed=-1", "seed must be a whole number of at least 0"),
+        ("evaluation.episodes=0", "evaluation.episodes must be a whole number of at least 1"),
+        ("evaluation.seed=x", "evaluation.seed must be a whole number of at least 0"),
+        ("out=README.md/here", "cannot write to out=README.md/here"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_is_trained(
+    argument: str, words: str, typed: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        typed(*TINY, *([] if argument.startswith("out") else [f"out={tmp_path / 'new'}"]), argument)
+    assert stopped.value.code == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

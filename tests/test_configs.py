@@ -9,7 +9,7 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, Channels, UserError
@@ -93,6 +93,16 @@ def test_the_papers_preset() -> None:
     settings = instantiate(cfg.training)
     assert (settings.epochs, settings.batch_size, settings.learning_rate) == (300, 4096, 5e-4)
     assert settings.total_steps(136_950) == 10_031
+
+
+@pytest.mark.parametrize("preset", options("preset"))
+def test_presets_are_used(preset: str) -> None:
+    """A preset belongs to an assistant and a model; what it says is what that pair has."""
+    pairs = {f"{name}-{model}": (name, model) for name in options("assistant") for model in options("model")}
+    name, model = pairs[preset]
+    cfg = composed("train", f"assistant={name}", f"model={model}")
+    content = yaml.safe_load((CONFIGS / "preset" / f"{preset}.yaml").read_text())
+    assert OmegaConf.merge(cfg, content) == cfg
 
 
 @pytest.mark.parametrize("data", options("data"))

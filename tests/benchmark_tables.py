@@ -20,6 +20,10 @@ ABOUT = About(
     training_seeds=(0, 1, 2, 3, 4),
     episode_seeds=tuple(range(1000, 1030)),
     tasks=TASKS,
+    published=(
+        {"label": "shared autonomy", "value": "1.81 ± 0.08", "source": "a paper"},
+        {"label": "full autonomy", "value": "2.15 ± 0.06", "source": "another"},
+    ),
 )
 GAINS = {"mac": 2.0, "weak": 0.9, "twin": 2.0, "strong": 3.0}
 """The mean reward of each assistant in the row `plain`; in the row `turned` the strong one is weak and vice versa."""

@@ -273,11 +273,10 @@ def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, cont
     ("overrides", "words"),
     [
         (["experiment=foo"], "unknown experiment 'foo'; the valid ones are "),
-        (["experiment=paper-table"], "data.path has no value; give data.path=..."),
         (["assistants=[foo]"], "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         (["cells=[]"], "cells must be a list of one or more"),
-        (["curves={k:{play:[channels=random-1]}}"], "the curve k needs play, key and values"),
-        (["curves={k:{play:[channels=random-1],key:channels.foo,values:[1]}}"], "unknown key 'foo' in channels"),
+        (["+curves.k={play:['channels=random-1']}"], "the curve k needs play, key and values"),
+        (["+curves.k={play:['channels=random-1'],key:channels.foo,values:[1]}"], "unknown key 'foo' in channels"),
         (["stage=foo"], "unknown stage 'foo'; the valid ones are all, data, train, play"),
         (["shards=2", "shard=2"], "shard must be below shards=2, got 2"),
         (["budget=foo"], "unknown budget 'foo'; the valid ones are equal, own"),

@@ -19,6 +19,7 @@ NAMED: dict[str, set[int]] = {
     "wrist": {4, 5, 6},
     "arm": set(range(7)),
     "fingers": {7, 8},
+    "joystick": {0, 1},
     "none": set(),
     "all": set(range(9)),
 }

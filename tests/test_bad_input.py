@@ -277,6 +277,7 @@ def test_reports(refused: Refused, trained: str, tmp_path: Path, file: str, cont
         (["cells=[]"], "cells must be a list of one or more"),
         (["+curves.k={play:['channels=random-1']}"], "the curve k needs play, key and values"),
         (["+curves.k={play:['channels=random-1'],key:channels.foo,values:[1]}"], "unknown key 'foo' in channels"),
+        (["training_seeds=[0,0]"], "training_seeds must be different from each other, got [0, 0]"),
         (["stage=foo"], "unknown stage 'foo'; the valid ones are all, data, train, play"),
         (["shards=2", "shard=2"], "shard must be below shards=2, got 2"),
         (["budget=foo"], "unknown budget 'foo'; the valid ones are equal, own"),

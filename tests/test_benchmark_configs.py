@@ -55,3 +55,11 @@ def test_every_variant_of_an_ablation_changes_something(experiment: str) -> None
     assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
     plain = compose_config("train", cfg.train)
     assert all(compose_config("train", [*cfg.train, *overrides]) != plain for overrides in cfg.variants.values())
+
+
+@pytest.mark.parametrize("assistant", ["mac", "ibc", "explicit-bc", "diffusion"])
+def test_an_equal_budget_overrules_presets(assistant: str) -> None:
+    cfg = composed("experiment=intent", "budget=equal", f"assistants=[{assistant}]")
+    learned = Plan(cfg).assisting[0].config
+    assert (learned.training.steps, learned.training.batch_size) == (4000, 256)
+    assert (learned.assistant.width, learned.assistant.depth) == (512, 4)

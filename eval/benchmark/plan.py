@@ -95,6 +95,8 @@ def _check(config: dict[str, Any]) -> None:
     """Raise `UserError` for a number out of its range or an empty list."""
     for key in ("assistants", "training_seeds"):
         _filled(key, config[key])
+        if len(set(config[key])) < len(config[key]):
+            raise UserError(f"{key} must be different from each other, got {config[key]}")
     for seed in config["training_seeds"]:
         whole("training_seeds", seed, 0)
     for key, least in (("processes", 1), ("partner_seed", 0)):

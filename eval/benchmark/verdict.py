@@ -117,8 +117,10 @@ def _peer(pooled: Contrast, contrasts: Sequence[Contrast], settings: int) -> str
     parts = [f"{word} in {_and(names)}" for word, names in decided.items() if names]
     if sum(map(len, decided.values())) < len(alone):
         parts.append(f"{UNDECIDED} in {'the others' if parts else 'any single one'}")
-    shared = "all settings" if len(pooled.rows) == settings else f"the {len(pooled.rows)} settings that both played"
-    together = f"{pooled.verdict} over {shared} together ({_numbers(pooled)})"
+    count = len(pooled.rows)
+    shared = "all settings" if count == settings else f"the {count} settings that both played"
+    over = f"over {shared} together" if count > 1 else f"in {pooled.rows[0]}"
+    together = f"{pooled.verdict} {over} ({_numbers(pooled)})"
     return f"Against {shown(pooled.other)}: {'; '.join([together, *(parts if len(alone) > 1 else [])])}."
 
 

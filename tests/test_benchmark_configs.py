@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from autonomy.cli import CONFIGS
-from autonomy.types import Assistant
+from autonomy.types import Assistant, UserError
 from eval.benchmark.plan import Plan
 from eval.settings import compose_config, compose_rollout
 
@@ -63,3 +65,14 @@ def test_an_equal_budget_overrules_presets(assistant: str) -> None:
     learned = Plan(cfg).assisting[0].config
     assert (learned.training.steps, learned.training.batch_size) == (4000, 256)
     assert (learned.assistant.width, learned.assistant.depth) == (512, 4)
+
+
+def test_a_cell_with_a_partner_that_nobody_gave_is_refused() -> None:
+    with pytest.raises(UserError, match="partner has no value; give partner="):
+        Plan(composed("experiment=paper-table", "+data.path=FILE", "partner_seed=null"))
+
+
+def test_the_partner_may_be_ones_own_run(tmp_path: Path) -> None:
+    plan = Plan(composed("experiment=paper-table", "+data.path=FILE", "partner_seed=null", f"partner={tmp_path}"))
+    assert f"operator.policy.path={tmp_path}" in plan.places[1].overrides
+    assert {training.assistant for training in plan.trainings} == {"mac", "bc", "explicit-bc", "ibc"}

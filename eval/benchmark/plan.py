@@ -50,7 +50,8 @@ class Plan:
         self.name, self.published = str(cfg.name), _plain(cfg, ("published",))["published"]
         self.calibration_rows = whole("calibration", cfg.calibration, 0)
         self.gallery = whole("gallery", cfg.gallery, 0)
-        cfg.partner = str(partner[0].run) if partner else None
+        if partner:
+            cfg.partner = str(partner[0].run)
         self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
 
     @property

@@ -32,10 +32,13 @@ class Cell:
     strength: float | None = None
 
     def folder(self, home: Path, seeds: Sequence[int]) -> Path:
-        """Its own folder, named by a hash of what its records depend on: setting, episode seeds, weights, simulator."""
+        """Its own folder, named by a hash of what its records depend on: setting, episode seeds, weights, simulator.
+
+        Experiments with the same `home` share it, whatever they call the assistant.
+        """
         model = b"" if self.run == ZERO else Path(self.run, "model.safetensors").read_bytes()
         content = json.dumps([dataclasses.asdict(self.setting), list(seeds), version("mujoco")], sort_keys=True)
-        who = self.assistant if self.training_seed is None else f"{self.assistant}-seed{self.training_seed}"
+        who = self.assistant if self.training_seed is None else Path(self.run).name.rpartition("-")[0]
         return home / f"{self.row}-{who}-{hashlib.sha256(content.encode() + model).hexdigest()[:12]}"
 
 

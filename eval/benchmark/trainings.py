@@ -28,9 +28,10 @@ _IRRELEVANT = ("run", "resume", "device", "threads", "evaluation")
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """One training: the name of the `assistant`, its `seed`, and the `overrides` of `python -m autonomy.train`.
+    """One training: what the report calls the `assistant`, its `seed`, and `overrides` of `python -m autonomy.train`.
 
-    Its run directory is named by a hash of the whole configuration, so experiments with the same `folder` share it.
+    Its run directory is named by a hash of the whole configuration, so experiments with the same `folder` share it,
+    whatever they call it.
     """
 
     assistant: str
@@ -48,7 +49,7 @@ class Training:
         """The run directory."""
         config = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key not in _IRRELEVANT])
         content = json.dumps(OmegaConf.to_container(config, resolve=True), sort_keys=True)
-        return self.folder / f"{self.assistant}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+        return self.folder / f"{config.name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
     @property
     def finished(self) -> bool:
@@ -91,7 +92,7 @@ def train_all(trainings: Iterable[Training], processes: int | None = None) -> No
 
     Raises `UserError` when one fails; the others that had begun are finished first.
     """
-    pending = [training for training in trainings if not training.finished]
+    pending = list({training.run: training for training in trainings if not training.finished}.values())
     if not pending:
         return
     pending[0].load_data()

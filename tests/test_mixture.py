@@ -65,6 +65,14 @@ def test_the_means_start_spread_out() -> None:
     torch.testing.assert_close(at_rest, torch.tensor([-0.6, -0.2, 0.2, 0.6]).repeat(DIM, 1))
 
 
+def test_centred_mixtures_keep_their_shape_about_a_mean_that_is_linear() -> None:
+    raw = raw_outputs(6)
+    free, centred = head()(raw), MixtureHead(DIM, COMPONENTS, FLOOR, centred=True)(raw)
+    torch.testing.assert_close(centred.mean, raw.view(6, DIM, 3, COMPONENTS)[:, :, 1].mean(-1))
+    torch.testing.assert_close(centred.deviation, free.deviation)
+    torch.testing.assert_close(centred.log_weights, free.log_weights)
+
+
 @pytest.mark.parametrize(("components", "floor"), [(0, 0.1), (-1, 0.1), (3, 0.0), (3, -0.1)])
 def test_impossible_mixtures_are_refused(components: int, floor: float) -> None:
     with pytest.raises(UserError, match="components >= 1 and floor > 0"):

@@ -59,8 +59,13 @@ def law_of_steps(
     law: Counter[tuple[frozenset[int], int]] = Counter()
     for mask, mass in zip(subsets(masks.dim).tolist(), masks.law().tolist(), strict=True):
         steps = path(kind, tuple(mask), order)
-        for node, following in steps:
-            weight = {"query": 1 / len(steps), "cardinality": (len(node) + 1) / len(steps), "step": 1.0}[weighting]
+        for j, (node, following) in enumerate(steps):
+            weight = {
+                "query": 1 / len(steps),
+                "cardinality": (len(node) + 1) / len(steps),
+                "step": 1.0,
+                "early": len(steps) - j,
+            }[weighting]
             law[node, following] += mass * weight  # type: ignore[assignment]
     total = sum(law.values())
     return {step: mass / total for step, mass in law.items() if mass}
@@ -153,7 +158,8 @@ def test_any_order_trains_every_edge(weighting: str) -> None:
     protocol = AnyOrderProtocol(4, weighting=weighting)
     sizes = subsets(4).sum(1)
     ways = torch.tensor([1, 4, 6, 4, 1])[sizes]
-    weight = (sizes < 4) * ((sizes + 1) if weighting == "cardinality" else torch.ones_like(sizes)) / ways
+    tilts = {"cardinality": sizes + 1, "early": 4 - sizes}
+    weight = (sizes < 4) * tilts.get(weighting, torch.ones_like(sizes)) / ways
     torch.testing.assert_close(protocol.law(), weight.double() / weight.double().sum())
     assert torch.equal(protocol.trains(subsets(4)), sizes < 4)
     known, following = protocol.sample(100_000, generator())
@@ -202,7 +208,9 @@ def test_masks_without_a_step_are_refused() -> None:
         CompletionProtocol(FixedMasks([[0, 1, 2]], 3))
     with pytest.raises(UserError, match="choose ones with at least one member"):
         MarginalProtocol(FixedMasks([[]], 3))
-    with pytest.raises(UserError, match="unknown weighting 'often'; the valid ones are query, cardinality, step"):
+    with pytest.raises(
+        UserError, match="unknown weighting 'often'; the valid ones are query, cardinality, step, e"
+    ):
         CompletionProtocol(CardinalityMasks(3), weighting="often")
     with pytest.raises(UserError, match="1 protocols need as many positive weights"):
         MixtureProtocol([AnyOrderProtocol(3)], [0.0])

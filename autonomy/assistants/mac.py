@@ -30,6 +30,7 @@ class MACAssistant(DensityAssistant):
         evidence_noise: float = 0.0,
         regression: float = 50.0,
         dropout: float = 0.0,
+        centred: bool = False,
         select: str = "mean",
         candidates: int = 16,
         seed: int = 0,
@@ -46,5 +47,6 @@ class MACAssistant(DensityAssistant):
             evidence_noise,
             regression,
             dropout,
+            centred,
         )
         super().__init__(density, masks, select, candidates, seed)

@@ -25,7 +25,7 @@ class MAC(AutoregressiveDensity):
     in training; each row draws its own strength uniformly below it, and the network is not told.
 
     `regression` adds that weight times the squared error (E[x_i | x_e, c] - x_i)^2 to each edge's loss: the likelihood
-    alone leaves the conditional mean to its most confident components.
+    alone leaves the conditional mean to its most confident components. `centred`: see `MixtureHead`.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class MAC(AutoregressiveDensity):
         evidence_noise: float = 0.0,
         regression: float = 0.0,
         dropout: float = 0.0,
+        centred: bool = False,
     ) -> None:
         super().__init__(dim, context_dim)
         if not 0 <= edge <= 1 or min(evidence_noise, regression) < 0:
@@ -50,7 +51,7 @@ class MAC(AutoregressiveDensity):
             raise UserError(f"the protocol is for {protocol.dim} dimensions, but the density has {dim}")
         self.protocol = protocol
         self.edge, self.evidence_noise, self.regression = edge, evidence_noise, regression
-        self.head = MixtureHead(dim, components, floor)
+        self.head = MixtureHead(dim, components, floor, centred)
         self.trunk = ResidualMLP(2 * dim + context_dim, self.head.width, width, depth, dropout)
 
     def conditionals(self, x: Tensor, evidence: Tensor, context: Tensor) -> MixtureConditional:

@@ -20,11 +20,12 @@ from autonomy.density.masks import CardinalityMasks, MaskLaw, shares
 from autonomy.density.orders import Order, ranks_of
 from autonomy.types import UserError
 
-WEIGHTINGS = ("query", "cardinality", "step")
-"""How the steps of all paths are weighted in training. For a query m whose path has L steps, with k = |node|:
+WEIGHTINGS = ("query", "cardinality", "step", "early")
+"""How the steps of all paths are weighted in training. For step j = 0..L-1 of a query's path, with k = |node|:
 
 query: 1 / L, every query alike, then a uniform step of it; cardinality: (k + 1) / L, the authors' cardinality
-reweighting of that; step: 1, every step of inference alike, so that an edge is trained as often as it is walked.
+reweighting of that; step: 1, every step of inference alike, so that an edge is trained as often as it is walked;
+early: L - j, the number of steps that build on this one's value, its own included.
 """
 
 
@@ -75,16 +76,17 @@ def _evidence_first(query: Tensor, evidence: Tensor) -> list[Chain]:
 class AnyOrderProtocol(DecompositionProtocol):
     """Uniform orders, which train every edge: the objective of ARDM (Hoogeboom et al., ICLR 2022) and ACE.
 
-    A node has a uniform cardinality in 0..D-1, or one with P(k) proportional to k + 1 when `weighting` is
-    "cardinality", and is uniform given that. Queries walk from the evidence in the fixed `order`; `autonomy.density.
-    bounds` averages over random ones.
+    A node has a uniform cardinality k in 0..D-1, or one with P(k) proportional to k + 1 when `weighting` is
+    "cardinality" and to D - k when it is "early", and is uniform given that. Queries walk from the evidence in the
+    fixed `order`; `autonomy.density.bounds` averages over random ones.
     """
 
     def __init__(self, dim: int, order: Order = "natural", weighting: str = "query") -> None:
         self.dim, self.ranks = dim, ranks_of(order, dim)
-        self._rising = choice("weighting", weighting, WEIGHTINGS) == "cardinality"
+        sizes = torch.arange(dim + 1.0)
+        tilts = {"cardinality": sizes + 1, "early": dim - sizes}
+        self._tilt = tilts.get(choice("weighting", weighting, WEIGHTINGS), torch.ones(dim + 1))
         self._masks = CardinalityMasks(dim, 0, dim - 1)
-        self._tilt = torch.arange(1.0, dim + 2) if self._rising else torch.ones(dim + 1)
 
     def sample(self, n: int, generator: torch.Generator) -> Steps:
         known = self._masks.sample(n, generator, self._tilt)
@@ -116,6 +118,7 @@ class _PathProtocol(DecompositionProtocol):
             "query": (length > 0).double(),
             "cardinality": (first + (length + 1) / 2) * (length > 0),
             "step": length,
+            "early": length * (length + 1) / 2,
         }
         self._tilt = weight[weighting]
         if not (masks.cardinalities() * self._tilt).any():
@@ -136,13 +139,20 @@ class _PathProtocol(DecompositionProtocol):
         first, length = self._shape(masks.sum(1))
         if self.weighting == "cardinality":
             return self._walk(masks, rising(length, first, generator))
+        if self.weighting == "early":
+            return self._walk(masks, length - 1 - rising(length, torch.zeros_like(first), generator))
         return self._walk(masks, below(length, generator))
 
     def law(self) -> Tensor:
         masks, mass, table = subsets(self.dim), self.masks.law(), torch.zeros(2**self.dim, dtype=torch.float64)
         first, length = self._shape(masks.sum(1))
         for j in range(self.dim):
-            weight = {"query": 1 / length, "cardinality": (first + j + 1) / length, "step": torch.ones(len(masks))}
+            weight = {
+                "query": 1 / length,
+                "cardinality": (first + j + 1) / length,
+                "step": torch.ones(len(masks)),
+                "early": length - j,
+            }
             inside = j < length
             nodes = self._walk(masks[inside], torch.full((int(inside.sum()),), j)).known
             table.index_add_(0, codes(nodes), (mass * weight[self.weighting])[inside])
@@ -181,7 +191,8 @@ class CompletionProtocol(_PathProtocol):
     """Evidence first, then the missing dimensions in order: how samples are completed.
 
     M is the law of the evidence. Trained with `weighting` "step", each edge is trained as often as completing walks it;
-    "query" and "cardinality" are the authors' `inpainting` masks without and with their reweighting.
+    "query" and "cardinality" are the authors' `inpainting` masks without and with their reweighting; "early" favours
+    the nodes where little is known yet, whose values all later ones are conditioned on.
     """
 
     _nothing = "they hold every dimension; choose ones that leave at least one dimension to the assistant"

@@ -208,9 +208,7 @@ def test_masks_without_a_step_are_refused() -> None:
         CompletionProtocol(FixedMasks([[0, 1, 2]], 3))
     with pytest.raises(UserError, match="choose ones with at least one member"):
         MarginalProtocol(FixedMasks([[]], 3))
-    with pytest.raises(
-        UserError, match="unknown weighting 'often'; the valid ones are query, cardinality, step, e"
-    ):
+    with pytest.raises(UserError, match="unknown weighting 'often'; the valid ones are query, cardinality, step, e"):
         CompletionProtocol(CardinalityMasks(3), weighting="often")
     with pytest.raises(UserError, match="1 protocols need as many positive weights"):
         MixtureProtocol([AnyOrderProtocol(3)], [0.0])

@@ -76,3 +76,8 @@ def some_of(missing: Tensor, seed: int = 2) -> Tensor:
     """A random subset, not empty, of each row of `missing`."""
     kept = missing & (torch.rand(missing.shape, generator=generator(seed)) < 0.6)
     return torch.where(kept.any(1, keepdim=True), kept, missing)
+
+
+def batch() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, evidence, context = rows()
+    return x, some_of(~evidence), evidence, context

@@ -1,4 +1,4 @@
-"""Proxy operators and the presets of configs/operator."""
+"""Proxy operators."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import hydra
 import numpy as np
-import omegaconf
 import pytest
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
-from autonomy.types import Array, Demonstrations, Episode, Operator, UserError
-from envs.imperfections import Biased, Delayed, DropOut, Laggy, Noisy
+from autonomy.types import Array, Demonstrations, Episode, UserError
 from envs.kitchen import TASK_SETS
 from envs.operators import (
     ExpertOperator,
@@ -26,20 +22,10 @@ from envs.operators import (
     ZeroOperator,
 )
 from envs.vector import make_kitchens
+from tests.operators import DIM, HELD, STATE_DIM, Plain, begin, states
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TASKS = TASK_SETS["mixed"]
-STATE_DIM, DIM = 30, 9
-HELD = np.ones(DIM, np.bool_)
-
-
-def begin(operator: Operator, n: int, seed: int = 0) -> None:
-    for index in range(n):
-        operator.reset(index, np.random.default_rng([seed, index]), HELD)
-
-
-def states(n: int, width: int = STATE_DIM) -> Array:
-    return np.random.default_rng(1).normal(size=(n, width)).astype(np.float32)
 
 
 class Recorded:
@@ -54,19 +40,6 @@ class Recorded:
             for i, t in enumerate(self._lengths)
         )
         return Demonstrations(tuple(episodes), TASKS, "recorded")
-
-
-class Plain(gymnasium.Env[Array, Array]):
-    """The kitchen's spaces and nothing else."""
-
-    observation_space = spaces.Box(-np.inf, np.inf, (STATE_DIM,), np.float32)
-    action_space = spaces.Box(-1, 1, (DIM,), np.float32)
-
-    def reset(self, **_: Any) -> tuple[Array, dict[str, Any]]:
-        return np.zeros(STATE_DIM, np.float32), {}
-
-    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
-        return np.zeros(STATE_DIM, np.float32), 0.0, False, False, {}
 
 
 class Assisted(Plain):
@@ -259,76 +232,3 @@ def test_an_aware_expert_solves_for_the_joints_that_it_holds() -> None:
     assert not np.allclose(actions[False, "some"][0, :3], actions[True, "some"][0, :3])
     assert (actions[True, "none"] == actions[False, "none"]).all()
     kitchens.close()
-
-
-def preset(name: str, *overrides: str) -> Any:
-    with hydra.initialize_config_dir(str(CONFIGS), version_base=None):
-        return hydra.compose(overrides=["+env=kitchen-mixed", f"+operator={name}", *overrides]).operator
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "label"),
-    [
-        ("expert", ExpertOperator, "expert"),
-        ("random", RandomOperator, "random"),
-        ("zero", ZeroOperator, "zero"),
-        ("hold", HoldOperator, "hold"),
-        ("noisy", Noisy, "noisy-0.3-expert"),
-        ("laggy", Laggy, "laggy-0.8-expert"),
-        ("delayed", Delayed, "delayed-3-expert"),
-        ("biased", Biased, "biased-0.1-expert"),
-        ("drop-out", DropOut, "drop-out-0.1-expert"),
-    ],
-)
-def test_presets_make_operators(name: str, kind: type, label: str) -> None:
-    operator = hydra.utils.instantiate(preset(name))
-    assert type(operator) is kind
-    assert operator.name == label
-    assert isinstance(operator, Operator)
-
-
-def test_there_are_no_other_presets() -> None:
-    names = {"expert", "policy", "replay", "random", "zero", "hold", "noisy", "laggy", "delayed", "biased", "drop-out"}
-    assert {path.stem for path in (CONFIGS / "operator").glob("*.yaml")} == names
-
-
-def test_the_expert_preset_demonstrates_as_the_recordings_do() -> None:
-    from envs.expert.recipe import Recipe
-
-    config, recipe = preset("expert"), Recipe()
-    assert (config.speed, config.smooth, config.jitter) == (recipe.speed, recipe.smooth, recipe.jitter)
-
-
-def test_an_order_on_the_command_line() -> None:
-    operator = hydra.utils.instantiate(preset("expert", "operator.order=[light switch,kettle]"))
-    begin(operator, 1)
-    assert operator.intent(0) == ("light switch", "kettle")
-    with pytest.raises(hydra.errors.InstantiationException, match="the tasks are microwave"):
-        hydra.utils.instantiate(preset("expert", "operator.order=[toaster]"))
-
-
-def test_wrappers_nest_on_the_command_line() -> None:
-    config = preset("noisy", "operator@operator.operator=delayed", "operator@operator.operator.operator=zero")
-    assert hydra.utils.instantiate(config).name == "noisy-0.3-delayed-3-zero"
-    config = preset("laggy", "operator.p=0.5", "operator.operator.order=[kettle]", "operator.operator.aware=true")
-    assert hydra.utils.instantiate(config).name == "laggy-0.5-aware-expert"
-
-
-def test_the_policy_preset_loads_a_policy(tmp_path: Path) -> None:
-    agent = PPO("MlpPolicy", Plain(), device="cpu", policy_kwargs={"net_arch": [8]})
-    agent.save(tmp_path / "agent.zip")
-    operator = hydra.utils.instantiate(preset("policy", f"operator.policy.path={tmp_path / 'agent.zip'}"))
-    begin(operator, 2)
-    assert (operator.act(states(2), []) == agent.predict(states(2), deterministic=True)[0]).all()
-
-
-def test_the_policy_preset_asks_for_a_path() -> None:
-    with pytest.raises(omegaconf.MissingMandatoryValue, match=r"operator\.policy\.path"):
-        hydra.utils.instantiate(preset("policy"))
-
-
-def test_the_replay_preset_takes_any_data_source() -> None:
-    for source in ("scripted", "d4rl", "minari"):
-        config = preset("replay", f"data@operator.source={source}")
-        assert config.source["_target_"].startswith("autonomy.data.")
-    assert config.dim == DIM

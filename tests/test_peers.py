@@ -27,13 +27,10 @@ from autonomy.train import train
 from autonomy.types import UserError
 from eval.report import write_report
 from tests.conftest import Program
+from tests.laws import generator
 
 torch.set_num_threads(1)
 STATE, DIM, ROWS = 5, 4, 200
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def rows(n: int = ROWS, seed: int = 0) -> tuple[Tensor, Tensor]:

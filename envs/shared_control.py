@@ -30,8 +30,8 @@ class SharedControl(VecEnvWrapper):
 
     An episode's draws come from its own generator, made of `seed` and the episode's seed (`reset_infos[i]["seed"]`) or,
     for environments that report none, of `seed`, the index i and the number of the episode. So they do not depend on
-    the number of environments, nor the operator's on the channels. `simulators` are given to the operator: the bare
-    environments of a DummyVecEnv, and none when the environments live in other processes.
+    the number of environments, nor the operator's on the channels. `simulators` are given to the operator: those
+    that the vector environment shows, a DummyVecEnv's bare environments, or none when they live in other processes.
 
     Raises `UserError` for spaces that are not vectors, channels of another width, a negative seed, and for an assistant
     whose actions are not (B, D) finite numbers.
@@ -50,7 +50,7 @@ class SharedControl(VecEnvWrapper):
         if width != self._dim:
             raise UserError(f"the channels are for {width} action dimensions, the environment has {self._dim}")
         self.operator, self.channels, self._seed = operator, channels, seed
-        self.simulators: list[Any] = venv.get_attr("unwrapped") if isinstance(venv.unwrapped, DummyVecEnv) else []
+        self.simulators: list[Any] = _simulators(venv.unwrapped)
         self._started = np.zeros(self.num_envs, np.int64)
         self._refused = np.zeros(self.num_envs, np.int64)
         self._mask = np.zeros((self.num_envs, self._dim), np.bool_)
@@ -132,6 +132,12 @@ class SharedControl(VecEnvWrapper):
         if len(wrong):
             raise UserError(f"the assistant's actions must be finite, got NaN or infinity in rows {wrong.tolist()}")
         return actions
+
+
+def _simulators(venv: VecEnv) -> list[Any]:
+    """What the vector environment shows of its simulators, or a DummyVecEnv's bare environments."""
+    plain = venv.get_attr("unwrapped") if isinstance(venv, DummyVecEnv) else []
+    return list(getattr(venv, "simulators", plain))
 
 
 def _check_spaces(venv: VecEnv) -> spaces.Box:

@@ -10,21 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from stable_baselines3.common.vec_env import DummyVecEnv
 
-from autonomy.types import Array
 from envs.shared_control import SharedControl
-from envs.vector import make_kitchens
+from envs.vector import KitchenVecEnv, make_kitchens
 from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
 
 _NOT_OPTIONS = ("name", "state_dim", "action_dim")
 
-Watch = Callable[[DummyVecEnv, dict[str, Any]], None]
+Watch = Callable[[KitchenVecEnv, dict[str, Any]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,38 +51,6 @@ class Setting:
         return self.name, str(instantiate(self.operator).name), str(instantiate(self.channels).name)
 
 
-class Schedule(gymnasium.Wrapper[Array, Array, Array, Array]):
-    """Plays the one episode whose seed it is given, then stands still without stepping the physics.
-
-    A vector env resets an environment as soon as its episode ends; the idle steps that follow until the others have
-    ended return the last observation and cost nothing.
-    """
-
-    def __init__(self, env: gymnasium.Env[Array, Array]) -> None:
-        super().__init__(env)
-        self._pending: int | None = None
-        self._idle = True
-        self._last: tuple[Array, dict[str, Any]] | None = None
-
-    def assign(self, seed: int) -> None:
-        """Play the episode `seed` from the next reset on."""
-        self._pending = seed
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
-        """Begin the assigned episode; `seed` is ignored. Without one, stand still where the last episode began."""
-        self._idle = self._pending is None
-        if self._last is None or not self._idle:
-            self._last = self.env.reset(seed=self._pending or 0, options=options)
-        self._pending = None
-        return self._last[0].copy(), dict(self._last[1])
-
-    def step(self, action: Array) -> tuple[Array, Any, bool, bool, dict[str, Any]]:
-        """One step of the episode, or nothing at all when it is over."""
-        if self._idle and self._last is not None:
-            return self._last[0].copy(), 0.0, False, False, dict(self._last[1])
-        return self.env.step(action)
-
-
 def check_world(env: Mapping[str, Any]) -> None:
     """Raise `UserError` for an option in `env` that the kitchen does not have, without playing anything."""
     options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
@@ -111,8 +76,7 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
     `watch(kitchens, info of the first one)` is called after every step.
     """
     kitchens = _kitchens(json.dumps(setting.options), batch)
-    for index, seed in enumerate(seeds):
-        kitchens.env_method("assign", seed, indices=[index])
+    kitchens.stage(seeds)
     assistant, operator, channels = (
         instantiate(part) for part in (setting.assistant, setting.operator, setting.channels)
     )
@@ -124,11 +88,9 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
 
 
 @functools.lru_cache(maxsize=2)
-def _kitchens(options: str, n: int) -> DummyVecEnv:
+def _kitchens(options: str, n: int) -> KitchenVecEnv:
     """Loading a kitchen takes longer than a tenth of an episode, so a process keeps its last ones."""
-    kitchens = make_kitchens(n, **json.loads(options))
-    kitchens.envs = [Schedule(kitchen) for kitchen in kitchens.envs]
-    return kitchens
+    return make_kitchens(n, threads=1, **json.loads(options))
 
 
 def _episodes(

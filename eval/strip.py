@@ -18,12 +18,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch, Patch
 from omegaconf import DictConfig
 from PIL import Image
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
+from envs.vector import KitchenVecEnv
 from eval.play import Setting, play
 from eval.settings import rollout_setting
 from eval.video import ASSISTANT, INK, OPERATOR, Frame, in_renderer, render_quickly, rendered
@@ -73,12 +73,12 @@ class _Camera:
     def aim(self, steps: Sequence[int]) -> None:
         self._steps, self.infos = frozenset(steps), []
 
-    def watch(self, kitchens: DummyVecEnv, info: dict[str, Any]) -> None:
+    def watch(self, kitchens: KitchenVecEnv, info: dict[str, Any]) -> None:
         step = len(self.infos)
         self.infos.append(info)
         if step in self._steps:
             render_quickly(kitchens)
-            self.frames[step] = np.asarray(kitchens.envs[0].render(), dtype=np.uint8)
+            self.frames[step] = np.asarray(kitchens.simulators[0].render(), dtype=np.uint8)
         if self._steps and step == max(self._steps):
             kitchens.close()  # a renderer that is left open complains when its process ends
 

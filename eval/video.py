@@ -13,10 +13,10 @@ import imageio.v2 as imageio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from stable_baselines3.common.vec_env import DummyVecEnv
 
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
+from envs.vector import KitchenVecEnv
 from eval.play import Setting, play
 
 Job = TypeVar("Job")
@@ -77,12 +77,12 @@ class _Film:
         self._steps = 0
         self._close: Callable[[], None] = lambda: None
 
-    def watch(self, kitchens: DummyVecEnv, info: dict[str, Any]) -> None:
+    def watch(self, kitchens: KitchenVecEnv, info: dict[str, Any]) -> None:
         if self._steps == 0:
             render_quickly(kitchens)
             self._close = kitchens.close
         if self._steps % EVERY == 0:
-            scene = np.asarray(kitchens.envs[0].render(), dtype=np.uint8)
+            scene = np.asarray(kitchens.simulators[0].render(), dtype=np.uint8)
             self._frames.append(np.hstack([scene, panel(info, self._steps)]))
         self._steps += 1
 
@@ -97,7 +97,7 @@ class _Film:
         return write_video(folder / VIDEO, self._frames)
 
 
-def render_quickly(kitchens: DummyVecEnv) -> None:
+def render_quickly(kitchens: KitchenVecEnv) -> None:
     """Without shadows and with less smoothing a software renderer takes a tenth of the time (1.4 s a frame before)."""
     model: Any = kitchens.get_attr("model")[0]
     quality = model.vis.quality

@@ -130,7 +130,7 @@ def test_environments(env: str) -> None:
     world = make_kitchens(1, **{key: cfg[key] for key in cfg if key not in ("name", "state_dim", "action_dim")})
     assert world.observation_space.shape == (cfg.state_dim,)
     assert world.action_space.shape == (cfg.action_dim,)
-    assert set(world.envs[0].unwrapped.tasks) == set(cfg.tasks)
+    assert set(world.simulators[0].tasks) == set(cfg.tasks)
     world.close()
 
 

@@ -10,7 +10,8 @@ from gymnasium_robotics.envs.franka_kitchen import kitchen_env
 
 from autonomy.data import kitchen
 from autonomy.types import UserError
-from envs.kitchen import TASKS, Kitchen
+from envs.kitchen import Kitchen
+from envs.tasks import TASKS
 from tests import data_files
 
 

@@ -20,7 +20,7 @@ from envs.expert.geometry import hand_rotation
 from envs.expert.measure import Style, Trial, measure, plan, run_trial, table
 from envs.expert.scene import Camera
 from envs.expert.servo import solve
-from envs.kitchen import TASK_SETS, TASKS
+from envs.tasks import TASK_SETS, TASKS
 
 
 @pytest.fixture(scope="module")

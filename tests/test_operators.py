@@ -12,7 +12,6 @@ from gymnasium import spaces
 from stable_baselines3 import PPO
 
 from autonomy.types import Array, Demonstrations, Episode, UserError
-from envs.kitchen import TASK_SETS
 from envs.operators import (
     ExpertOperator,
     HoldOperator,
@@ -21,6 +20,7 @@ from envs.operators import (
     ReplayOperator,
     ZeroOperator,
 )
+from envs.tasks import TASK_SETS
 from envs.vector import make_kitchens
 from tests.operators import DIM, HELD, STATE_DIM, Plain, begin, states
 

@@ -19,7 +19,7 @@ from envs.expert.lapses import Lapses
 from envs.expert.noise import ActionNoise
 from envs.expert.orders import MIXTURES
 from envs.expert.recipe import Recipe
-from envs.kitchen import TASK_SETS, TASKS
+from envs.tasks import TASK_SETS, TASKS
 
 RECORD = "from envs.expert.record import record_demonstrations as record; record(n_episodes=4, seed=3, processes=2)"
 

@@ -14,9 +14,8 @@ import pytest
 from omegaconf import DictConfig
 
 from autonomy.types import UserError
-from envs.vector import make_kitchens
 from eval.episodes import EpisodeRecord, Tally, read_episodes, summarise, table, write_episodes
-from eval.play import Schedule, Setting, play
+from eval.play import Setting, play
 from eval.probe import Intent
 from eval.rollout import evaluate, save
 from eval.settings import compose_rollout, rollout_setting, seeds_of, setting_of
@@ -157,20 +156,6 @@ def test_a_damaged_file_of_episodes_is_one_sentence(tmp_path: Path) -> None:
     path.write_text(path.read_text()[:-20])
     with pytest.raises(UserError, match="is not a file of evaluated episodes"):
         read_episodes(path)
-
-
-def test_schedule_plays_its_episode_then_stands_still() -> None:
-    kitchen = Schedule(make_kitchens(1, task_set="mixed", max_episode_steps=3).envs[0])
-    kitchen.assign(4)
-    first = kitchen.reset()
-    steps = [kitchen.step(np.ones(9, np.float32)) for _ in range(3)]
-    assert first[1]["seed"] == 4
-    assert steps[-1][3]
-    frozen, time = kitchen.reset()[0], kitchen.unwrapped.data.time  # type: ignore[attr-defined]
-    idle = kitchen.step(np.ones(9, np.float32))
-    assert np.array_equal(idle[0], frozen)
-    assert kitchen.unwrapped.data.time == time  # type: ignore[attr-defined]
-    assert idle[1:4] == (0.0, False, False)
 
 
 @pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])

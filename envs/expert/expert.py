@@ -12,7 +12,7 @@ from envs.expert.phases import CLOSED, Jitter, Phase, from_start
 from envs.expert.scene import Camera, Scene
 from envs.expert.servo import servo
 from envs.expert.tasks import TASK_TABLE, preparation
-from envs.kitchen import check_tasks
+from envs.tasks import check_tasks
 
 _HOLD = Phase("hold", from_start(), lambda *_: False, CLOSED)
 

@@ -12,7 +12,7 @@ import envs  # noqa: F401  (registers the ids)
 from autonomy.types import UserError
 from envs.expert.measure import Style, Trial, begin
 from envs.expert.noise import perturbed_action
-from envs.kitchen import TASK_SETS
+from envs.tasks import TASK_SETS
 
 _SIZE = 480
 _FORMATS = (".mp4", ".gif")

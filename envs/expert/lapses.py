@@ -9,7 +9,7 @@ import numpy as np
 
 from autonomy.types import Array, Mask, UserError
 from envs.expert.expert import Expert
-from envs.kitchen import TASKS
+from envs.tasks import TASKS
 
 _PARTS = (slice(0, 3), slice(0, 4), slice(4, 7), slice(0, 7), slice(7, 9), slice(4, 9))
 """What an assistant that errs may hold: base, shoulder, wrist, arm, fingers, hand."""

@@ -57,7 +57,9 @@ class Simulation:
                 objects * robot.robot_vel_noise_amp[DIM:],
             ]
         )
-        self._goals = [(OBS_ELEMENT_INDICES[task], self._library.goal[task]) for task in tasks]
+        self._goal = np.concatenate([self._library.goal[task] for task in tasks])
+        self._goal_positions = np.concatenate([OBS_ELEMENT_INDICES[task] for task in tasks])
+        self._goal_starts = np.cumsum([0, *(len(OBS_ELEMENT_INDICES[task]) for task in tasks[:-1])])
         self._generators = [np.random.default_rng(0)] * n
         self._seen = np.zeros((n, DIM))
 
@@ -85,9 +87,8 @@ class Simulation:
 
     def reached(self, rows: Sequence[int]) -> NDArray[np.bool_]:
         """Which tasks the kitchens `rows` have at their goals, (R, T)."""
-        positions = np.stack([self.data[row].qpos for row in rows])
-        gaps = [np.linalg.norm(positions[:, indices] - goal, axis=1) for indices, goal in self._goals]
-        return np.asarray(np.stack(gaps, 1) < BONUS_THRESH)
+        gaps = np.array([self.data[row].qpos[self._goal_positions] for row in rows]) - self._goal
+        return np.asarray(np.sqrt(np.add.reduceat(gaps * gaps, self._goal_starts, axis=1)) < BONUS_THRESH)
 
     def render(self, row: int, mode: str | None) -> Any:
         """A picture of the kitchen `row`, or a window with `mode` human."""

@@ -61,9 +61,8 @@ def play(kitchens: VecEnv, steps: int) -> list[Any]:
 @pytest.mark.parametrize("options", [{"obs": "full", "noise": "d4rl"}, {"perturbed_start": True}])
 def test_episodes_are_those_of_single_kitchens(threads: int, options: dict[str, Any]) -> None:
     """Through ends by the limit of steps, resets and seeds that nobody gave; threads change nothing."""
-    make = partial(
-        gymnasium.make, "autonomy/kitchen-mixed-v1", max_episode_steps=5, disable_env_checker=True, **options
-    )
+    options = {"max_episode_steps": 5, **options}
+    make = partial(gymnasium.make, "autonomy/kitchen-mixed-v1", disable_env_checker=True, **options)
     plain = play(DummyVecEnv([make] * 3), 12)
     native = play(make_kitchens(3, threads=threads, **options), 12)
     np.testing.assert_equal(native, plain)

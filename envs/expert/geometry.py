@@ -25,8 +25,8 @@ def hand_rotation(yaw: float = 0.0, pitch: float = 0.0) -> Vector:
 
 
 def rotation_vector(rotation: Vector) -> Vector:
-    """Axis times angle (3,) of a rotation matrix (3, 3)."""
-    return np.asarray(Rotation.from_matrix(rotation).as_rotvec())
+    """Axis times angle (3,) of a rotation matrix (3, 3), which is not checked to be one: that takes far longer."""
+    return np.asarray(Rotation.from_matrix(rotation, assume_valid=True).as_rotvec())
 
 
 def capped(vector: Vector, limit: float) -> Vector:

@@ -49,8 +49,17 @@ def solve(rows: Vector, target: Vector, low: Vector, high: Vector, fixed: Vector
     velocities = np.array(fixed, dtype=np.float64)
     if free.any():
         rest = target - rows[:, ~free] @ velocities[~free]
-        velocities[free] = lsq_linear(rows[:, free], rest, (low[free], high[free]), method="bvls").x
+        velocities[free] = _bounded(rows[:, free], rest, low[free], high[free])
     return velocities
+
+
+def _bounded(rows: Vector, target: Vector, low: Vector, high: Vector) -> Vector:
+    """argmin |rows v - target| with low <= v <= high: mostly the free minimum, of which scipy's set-up is most of the
+    work."""
+    free: Vector = np.linalg.lstsq(rows, target, rcond=-1)[0]
+    if (low <= free).all() and (free <= high).all():
+        return free
+    return np.asarray(lsq_linear(rows, target, (low, high), method="bvls").x)
 
 
 def servo(scene: Scene, goal: Pose, phase: Phase, speed: float, held: Mask | None = None) -> Vector:

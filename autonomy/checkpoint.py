@@ -13,18 +13,23 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.checks import choice
+from autonomy.density.int8 import quantise
 from autonomy.run_directory import RunDirectory
 from autonomy.training_state import load_weights
 from autonomy.types import Assistant, UserError
 
+PRECISIONS = ("float32", "int8")
 SB3_ALGORITHMS = ("A2C", "DDPG", "PPO", "SAC", "TD3")  # the ones that act in a Box
 
 
-def load_assistant(run: str | Path, device: str | torch.device = "cpu") -> Assistant:
+def load_assistant(run: str | Path, device: str | torch.device = "cpu", precision: str = "float32") -> Assistant:
     """The trained assistant of a run directory, ready to predict.
 
-    Raises `UserError` when the directory or one of its files is missing, corrupted or does not fit the others.
+    `precision`: float32, or int8 for decisions within the control period by a wide network on a CPU; what that changes
+    is printed by `python -m eval.precision`. Raises `UserError` for another one, and when the directory or one of its
+    files is missing, corrupted or does not fit the others.
     """
+    choice("precision", precision, PRECISIONS)
     directory = RunDirectory.open(run)
     config = directory.config()
     directory.require(directory.model_file)
@@ -36,6 +41,8 @@ def load_assistant(run: str | Path, device: str | torch.device = "cpu") -> Assis
         raise directory.broken(directory.config_file, f"{config.assistant.get('_target_')} is not an assistant")
     load_weights(assistant, directory)
     assistant.to(device).eval()
+    if precision == "int8":
+        quantise(assistant)
     return assistant
 
 

@@ -99,7 +99,7 @@ def fit(
     device = train.states.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)  # for dropout, inside the fork only
-        _Loop(model, train, validation, settings, run, seed).run()
+        Loop(model, train, validation, settings, run, seed).run()
     return model
 
 
@@ -123,7 +123,7 @@ def _validate(model: nn.Module, validation: Rows) -> float:
     return total / len(validation.states)
 
 
-class _Loop:
+class Loop:
     """One call of `fit`."""
 
     def __init__(
@@ -174,7 +174,7 @@ class _Loop:
         self.model.train()
         until = min(self.steps, (progress.step // self.settings.validate_every + 1) * self.settings.validate_every)
         while progress.step < until:
-            losses.append(self._step(progress.step))
+            losses.append(self.step(progress.step))
             progress.step += 1
             bar.update()
         validation_loss = _validate(self.evaluated, self.validation)
@@ -185,7 +185,7 @@ class _Loop:
         self._log(sum(losses) / len(losses), validation_loss)
         self._save(validation_loss)
 
-    def _step(self, step: int) -> float:
+    def step(self, step: int) -> float:
         """One optimiser step; the loss before it."""
         optimiser = self.state.optimiser
         for group in optimiser.param_groups:

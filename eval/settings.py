@@ -53,11 +53,17 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
     if not alone:
         check_compatible(cfg.run, cast(DictConfig, env))
     parts = _resolved(cfg, cast(DictConfig, env))
-    assistant = _ZERO_ASSISTANT if alone else {"_target_": "autonomy.checkpoint.load_assistant", "run": str(cfg.run)}
+    assistant = _ZERO_ASSISTANT if alone else _trained(cfg)
     name = "zero" if alone else assistant_name(cfg.run)
     draws = whole("draws", cfg.draws, 0)
     setting = Setting(name, assistant, parts["operator"], parts["channels"], parts["env"], draws)
     return setting, _folder(cfg, setting)
+
+
+def _trained(cfg: DictConfig) -> dict[str, Any]:
+    """How to make the assistant; float32 goes without saying, as in the settings of older rollouts."""
+    made = {"_target_": "autonomy.checkpoint.load_assistant", "run": str(cfg.run)}
+    return made if cfg.precision == "float32" else {**made, "precision": cfg.precision}
 
 
 def _config(run: str) -> DictConfig:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from autonomy.assistants.mac import MACAssistant
+from autonomy.density.masks import CardinalityMasks
 from autonomy.types import UserError
-from eval.speed import masks
+from eval.speed import decisions, kitchens, masks, programs, recording, training
 from eval.speed.timing import Row, matrix_rate, medians
 from tests.conftest import Program
 
@@ -31,8 +33,9 @@ def test_candidates_take_turns_and_medians_are_kept() -> None:
 
 def test_a_row_says_how_much_faster_and_how_far_from_the_limit() -> None:
     cells = Row("work", 0.5, 60.0, "the plain way", 0.25, "arithmetic").cells()
-    assert cells == ["work", "500", "60,000", "the plain way", "120x", "250", "arithmetic", "2.00"]
-    assert Row("work", 0.002, 0.003, "other").cells()[4:] == ["1.50x", "-", "-", "-"]
+    assert cells == ["work", "500", "60,000", "the plain way", "120x", "250", "arithmetic", "2.00", "-"]
+    assert Row("work", 0.002, 0.003, "other").cells()[4:] == ["1.50x", "-", "-", "-", "-"]
+    assert Row("work", 0.002, None, "-", note="x").cells()[2:] == ["-", "-", "-", "-", "-", "-", "x"]
 
 
 def test_the_rate_of_matrix_products_is_plausible() -> None:
@@ -41,7 +44,14 @@ def test_the_rate_of_matrix_products_is_plausible() -> None:
 
 
 def test_the_program_prints_its_table(program: Program, tmp_path: Path) -> None:
-    done = program("eval.speed", "batch=8", "repeats=1", "threads=1", f"out={tmp_path / 'new' / 'speed.md'}")
+    done = program(
+        "eval.speed",
+        "rows=[masks,log-prob]",
+        "batch=8",
+        "repeats=1",
+        "threads=1",
+        f"out={tmp_path / 'new' / 'speed.md'}",
+    )
     assert done.returncode == 0, done.stderr
     for start in (
         "8 training masks, D = 9",
@@ -75,3 +85,48 @@ def test_a_mistake_is_one_sentence(
 def test_a_listing_that_does_not_fit_is_refused() -> None:
     with pytest.raises(UserError, match=r"the published listing needs some \d+ GiB at this batch"):
         masks.measure(10_000_000, 1)
+
+
+def test_kitchens_are_measured_beside_their_peers_and_the_physics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kitchens, "N", 2)
+    rows = kitchens.measure(1, 1)
+    assert [row.plain_is for row in rows] == ["SB3's DummyVecEnv", "SB3's SubprocVecEnv"]
+    assert all(row.limit and 0.5 * row.limit < row.ours < 10 * row.limit for row in rows)
+
+
+def test_decisions_are_measured_idle_and_beside_a_busy_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "SIZES", {"paper": (64, 2), "small": (32, 2)})
+    torch.set_num_threads(1)
+    rows = decisions.measure(1, 1)
+    assert [row.what.split(", threads")[0] for row in rows] == [
+        "a decision, paper, int8",
+        "a decision, paper",
+        "a decision, small",
+    ]
+    assert all(re.match(r"p99 \S+ ms; \S+ ms beside a busy process; the period is 80 ms", row.note) for row in rows)
+    assert [row.plain is None for row in rows] == [False, True, True]
+
+
+def test_a_training_step_is_measured_beside_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SIZES", {"tiny": (32, 2, 16)})
+    (row,) = training.measure(1, 2)
+    assert row.limit
+    assert row.ours > row.limit
+    model = MACAssistant(30, 9, CardinalityMasks(9), width=32, depth=2, components=20)
+    layers = 48 * 32 + 2 * 32 * 32 + 32 * 540
+    assert training._operations(model, 16) == 16 * (6 * layers - 2 * 48 * 32)
+
+
+def test_recording_is_measured_beside_its_physics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "EPISODES", 1)
+    (row,) = recording.measure(1, 1)
+    assert row.limit
+    assert 0.2 < row.limit / row.ours < 1
+
+
+def test_memory_is_that_of_a_program_and_its_children() -> None:
+    child = "import time; x = b'1' * 150_000_000; time.sleep(1.5)"
+    parent = f"import subprocess, sys; x = b'1' * 100_000_000; subprocess.run([sys.executable, '-c', {child!r}])"
+    assert 250e6 < programs._peak_memory(["-c", parent]) < 350e6
+    with pytest.raises(RuntimeError, match="exit code 3"):
+        programs._peak_memory(["-c", "raise SystemExit(3)"])

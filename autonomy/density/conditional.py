@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -71,7 +72,10 @@ class MixtureConditional(Conditional):
     def __init__(self, logits: Tensor, means: Tensor, scales: Tensor) -> None:
         self.means, self.scales = means, scales
         self.log_weights = torch.log_softmax(logits, -1)
-        self._components = Normal(means, scales, validate_args=False)
+
+    @cached_property
+    def _components(self) -> Normal:
+        return Normal(self.means, self.scales, validate_args=False)
 
     @classmethod
     def picks(cls) -> tuple[str, ...]:

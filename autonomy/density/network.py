@@ -53,6 +53,8 @@ class ResidualMLP(nn.Module):
         """Of outputs in `parts` equal parts only number `which` (B,) of each row, (B, outputs / parts)."""
         features = self.features(inputs)
         weights, biases = (tensor.unflatten(0, (parts, -1)) for tensor in (self.exit.weight, self.exit.bias))
+        if len(which) == 1:
+            return nn.functional.linear(features, weights[int(which)], biases[int(which)])
         order = which.argsort(stable=True)
         lots = features[order].split(torch.bincount(which, minlength=parts).tolist())
         outputs = [nn.functional.linear(lot, weights[i], biases[i]) for i, lot in enumerate(lots) if len(lot)]

@@ -56,7 +56,7 @@ def solve(rows: Vector, target: Vector, low: Vector, high: Vector, fixed: Vector
 def _bounded(rows: Vector, target: Vector, low: Vector, high: Vector) -> Vector:
     """argmin |rows v - target| with low <= v <= high: mostly the free minimum, of which scipy's set-up is most of the
     work."""
-    free: Vector = np.linalg.lstsq(rows, target, rcond=-1)[0]
+    free = np.asarray(np.linalg.lstsq(rows, target, rcond=-1)[0], np.float64)
     if (low <= free).all() and (free <= high).all():
         return free
     return np.asarray(lsq_linear(rows, target, (low, high), method="bvls").x)

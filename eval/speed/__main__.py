@@ -20,11 +20,19 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.parallel import available_cores
 from eval.settings import usable_folder
-from eval.speed import log_prob, masks
+from eval.speed import decisions, kitchens, log_prob, masks, programs, recording, training
 from eval.speed.timing import Row
 
-MEASUREMENTS: dict[str, Callable[[int, int], list[Row]]] = {"masks": masks.measure, "log-prob": log_prob.measure}
-COLUMNS = ("what", "ours, ms", "plain, ms", "the plain way", "faster", "limit, ms", "the limit", "ours / limit")
+MEASUREMENTS: dict[str, Callable[[int, int], list[Row]]] = {
+    "masks": masks.measure,
+    "log-prob": log_prob.measure,
+    "kitchens": kitchens.measure,
+    "decisions": decisions.measure,
+    "training": training.measure,
+    "recording": recording.measure,
+    "programs": programs.measure,
+}
+COLUMNS = ("what", "ours, ms", "plain, ms", "the plain way", "faster", "limit, ms", "the limit", "ours / limit", "note")
 
 
 @main("speed")

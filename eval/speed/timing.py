@@ -16,23 +16,23 @@ WARM_UP = 1
 class Row:
     """One measurement: median seconds of `ours` and `plain`, and `limit`, the least that the arithmetic needs, or None.
 
-    `plain_is` and `limit_is` say what was measured beside ours.
+    `plain_is` and `limit_is` say what was measured beside ours, `note` what else there is to say.
     """
 
     what: str
     ours: float
-    plain: float
+    plain: float | None
     plain_is: str
     limit: float | None = None
     limit_is: str = "-"
+    note: str = "-"
 
     def cells(self) -> list[str]:
         """For the table."""
+        plain = ("-", "-") if self.plain is None else (_ms(self.plain), _ratio(self.plain / self.ours))
         limit = ("-", "-") if self.limit is None else (_ms(self.limit), f"{self.ours / self.limit:.2f}")
-        return [
-            *(self.what, _ms(self.ours), _ms(self.plain), self.plain_is, _ratio(self.plain / self.ours)),
-            *(limit[0], self.limit_is, limit[1]),
-        ]
+        ours = (self.what, _ms(self.ours))
+        return [*ours, plain[0], self.plain_is, plain[1], limit[0], self.limit_is, limit[1], self.note]
 
 
 def _ms(seconds: float) -> str:

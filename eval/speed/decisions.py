@@ -1,0 +1,99 @@
+"""A decision in the control loop: one row, six missing dimensions, idle and beside another busy process."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+import torch
+from torch import nn
+
+from autonomy.assistants.mac import MACAssistant
+from autonomy.density.int8 import quantise
+from autonomy.density.masks import CardinalityMasks
+from eval.speed.timing import Row, medians
+
+STATE, DIM, HELD = 30, 9, 3
+SIZES = {"paper": (2048, 8), "small": (512, 4)}
+PERIOD = 0.08
+"""Seconds that a robot waits for a decision."""
+_BUSY = "import numpy as np\na = np.ones((700, 700))\nwhile True: a @ a"
+
+
+def measure(batch: int, repeats: int) -> list[Row]:
+    """The paper's network in 8 and in 32 bits, and the small one, on one thread and on all; `batch` is not read."""
+    rows, all_threads = [], torch.get_num_threads()
+    try:
+        for threads in sorted({1, all_threads}):
+            torch.set_num_threads(threads)
+            paper, small = (_assistant(*SIZES[name]) for name in ("paper", "small"))
+            quick = copy.deepcopy(paper)
+            quantise(quick)
+            for what, ours, plain in (("paper, int8", quick, paper), ("paper", paper, None), ("small", small, None)):
+                rows.append(_row(f"a decision, {what}, threads: {threads}", ours, plain, 20 * repeats))
+    finally:
+        torch.set_num_threads(all_threads)
+    return rows
+
+
+def _assistant(width: int, depth: int) -> MACAssistant:
+    """Random weights: how long it takes does not depend on them."""
+    torch.manual_seed(0)
+    return MACAssistant(STATE, DIM, CardinalityMasks(DIM), width=width, depth=depth, centred=True).eval()
+
+
+def _row(what: str, ours: MACAssistant, plain: MACAssistant | None, repeats: int) -> Row:
+    seen = {
+        "state": np.zeros((1, STATE), np.float32),
+        "operator_action": np.zeros((1, DIM), np.float32),
+        "operator_mask": np.arange(DIM)[None] < HELD,
+    }
+    seconds, *others = medians([partial(who.predict, seen) for who in (ours, plain) if who], repeats)
+    idle = _percentile(lambda: ours.predict(seen), 2 * repeats)
+    with _busy_process():
+        loaded = _percentile(lambda: ours.predict(seen), 2 * repeats)
+    note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; the period is {1e3 * PERIOD:.0f} ms"
+    limit = (DIM - HELD) * _weight_bytes(ours) / _memory_rate()
+    other, other_is = (others[0], "float32") if others else (None, "-")
+    return Row(what, seconds, other, other_is, limit, f"reading the weights {DIM - HELD} times", note)
+
+
+def _percentile(decide: Callable[[], object], n: int) -> float:
+    """The 99th percentile of the seconds of `n` decisions."""
+    seconds = []
+    for _ in range(n):
+        started = time.perf_counter()
+        decide()
+        seconds.append(time.perf_counter() - started)
+    return float(np.percentile(seconds, 99))
+
+
+@contextmanager
+def _busy_process() -> Iterator[None]:
+    """Another process that multiplies matrices on one core."""
+    environment = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", _BUSY], env=environment)
+    time.sleep(1.0)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _weight_bytes(assistant: nn.Module) -> int:
+    tensors = [*assistant.parameters(), *assistant.buffers()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _memory_rate() -> float:
+    """Bytes a second of a sum over a tensor that no cache holds."""
+    numbers = torch.ones(2**26)
+    (seconds,) = medians([numbers.sum], 5)
+    return numbers.numel() * numbers.element_size() / seconds

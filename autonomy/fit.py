@@ -19,6 +19,7 @@ from autonomy.schedules import Constant, Schedule
 from autonomy.training_state import TrainingState, snapshot, write_tensors
 from autonomy.types import UserError
 
+PRECISIONS = ("float32", "bfloat16")
 VALIDATION_ROWS = 4096  # rows a forward pass: bounds the memory of validation
 
 
@@ -45,6 +46,7 @@ class TrainingSettings:
         validated, saved and used.
     validate_every: steps between two validations; each is logged and saves the training state.
     keep: which weights become model.safetensors: of the `best` validation loss or of the `last` step.
+    precision: float32, or bfloat16 for the matrix products of the training loss alone (autocast).
     state_noise: standard deviation of Gaussian noise on training states, in the normaliser's units.
     validation_fraction: share of the episodes that is held out.
     """
@@ -59,6 +61,7 @@ class TrainingSettings:
     ema: float | None = None
     validate_every: int = 250
     keep: str = "best"
+    precision: str = "float32"
     state_noise: float = 0.0
     validation_fraction: float = 0.1
 
@@ -77,6 +80,7 @@ class TrainingSettings:
         if self.ema is not None:
             number("training.ema", self.ema, 0, 1 - 1e-9)
         choice("training.keep", self.keep, ("best", "last"))
+        choice("training.precision", self.precision, PRECISIONS)
 
     def total_steps(self, rows: int) -> int:
         """The number of optimiser steps on `rows` training rows."""
@@ -129,13 +133,8 @@ class Loop:
     def __init__(
         self, model: nn.Module, train: Rows, validation: Rows, settings: TrainingSettings, run: RunDirectory, seed: int
     ) -> None:
-        self.model, self.rows, self.validation, self.settings, self.run_directory = (
-            model,
-            train,
-            validation,
-            settings,
-            run,
-        )
+        self.model, self.rows, self.validation = model, train, validation
+        self.settings, self.run_directory = settings, run
         self.steps = settings.total_steps(len(train.states))
         self.spread = Normaliser.fit(train.states).std
         modules = {"model": model}
@@ -190,7 +189,9 @@ class Loop:
         optimiser = self.state.optimiser
         for group in optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self.settings.schedule(step, self.steps)
-        loss = cast(HasLoss, self.model).loss(*self._batch(), self.generator)
+        rows = self._batch()
+        with torch.autocast(rows.states.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            loss = cast(HasLoss, self.model).loss(*rows, self.generator)
         optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip or math.inf)

@@ -118,7 +118,7 @@ def trained(home: Path) -> str:
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
         ("data=foo", "unknown data 'foo'; the valid ones are d4rl, minari, scripted"),
         ("experiment=foo", "unknown experiment 'foo'; the valid ones are "),
-        ("experiment=intent", "unknown experiment 'intent'; the valid ones are smoke"),
+        ("experiment=intent", "unknown experiment 'intent'; the valid ones are paper, smoke"),
         ("select=foo", "unknown key 'select'; the valid ones are assistant, data"),
         ("assistant.select=foo", "unknown select 'foo'; the valid ones are mean, mode, sample"),
         ("channels=shoulder", "there is no group 'channels' to choose from here; the valid ones are assistant, data"),

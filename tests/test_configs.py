@@ -158,6 +158,13 @@ def test_operators(operator: str, d4rl_file: Path, tmp_path: Path) -> None:
     assert callable(made.intent)
 
 
+def test_the_paper_experiment_is_the_paper_s() -> None:
+    cfg = composed("train", "experiment=paper", "data=d4rl", "data.path=file.hdf5")
+    assert (cfg.assistant.width, cfg.assistant.depth, cfg.assistant.components) == (2048, 8, 20)
+    assert (cfg.training.epochs, cfg.training.batch_size, cfg.training.learning_rate) == (300, 4096, 5e-4)
+    assert cfg.training.precision == "bfloat16"
+
+
 def test_the_smoke_experiment_is_small() -> None:
     cfg = composed("train", "experiment=smoke")
     assert instantiate(cfg.training).steps <= 500

@@ -60,6 +60,18 @@ def test_it_learns(tmp_path: Path) -> None:
     assert list((run.path / "tensorboard").iterdir())
 
 
+def test_half_the_precision_learns_as_well_with_weights_and_validation_in_single(tmp_path: Path) -> None:
+    half, single = new_run(tmp_path / "half"), new_run(tmp_path / "single")
+    model = fit(network(), rows(), rows(seed=1), settings(steps=400, precision="bfloat16", schedule=Cosine()), half)
+    fit(network(), rows(), rows(seed=1), settings(steps=400, schedule=Cosine()), single)
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    losses = [[record[key] for record in half.metrics()] for key in ("train_loss", "validation_loss")]
+    assert losses[1][-1] < 0.05 * losses[1][0]
+    assert losses[1] != [record["validation_loss"] for record in single.metrics()]
+    exact = model.loss(*rows(seed=1), torch.Generator().manual_seed(0))  # type: ignore[operator]
+    assert exact.item() == pytest.approx(losses[1][-1])
+
+
 def test_linear_regression_reaches_its_optimum(tmp_path: Path) -> None:
     class Linear(nn.Module):
         def __init__(self) -> None:
@@ -97,7 +109,15 @@ class Doomed(Regression):
         return super().loss(states, actions, generator)
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "keep": "last"}, {"state_noise": 0.1, "schedule": Step(7, 0.9)}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema": 0.9, "keep": "last"},
+        {"state_noise": 0.1, "schedule": Step(7, 0.9)},
+        {"precision": "bfloat16"},
+    ],
+)
 def test_an_interrupted_run_ends_with_the_same_weights(tmp_path: Path, changes: dict[str, object]) -> None:
     whole, broken = new_run(tmp_path / "whole"), new_run(tmp_path / "broken")
     fit(network(dropout=0.2), rows(), rows(seed=1), settings(**changes), whole, seed=3)

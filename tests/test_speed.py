@@ -109,9 +109,9 @@ def test_decisions_are_measured_idle_and_beside_a_busy_process(monkeypatch: pyte
 
 def test_a_training_step_is_measured_beside_its_products(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SIZES", {"tiny": (32, 2, 16)})
-    (row,) = training.measure(1, 2)
-    assert row.limit
-    assert row.ours > row.limit
+    rows = training.measure(1, 2)
+    assert [row.what.split(", ")[-1] for row in rows] == ["float32", "bfloat16"]
+    assert all(row.limit and row.ours > row.limit for row in rows)
     model = MACAssistant(30, 9, CardinalityMasks(9), width=32, depth=2, components=20)
     layers = 48 * 32 + 2 * 32 * 32 + 32 * 540
     assert training._operations(model, 16) == 16 * (6 * layers - 2 * 48 * 32)

@@ -55,8 +55,8 @@ def medians(functions: Sequence[Callable[[], object]], repeats: int) -> list[flo
     return [statistics.median(times) for times in seconds]
 
 
-def matrix_rate(rows: int, width: int, repeats: int) -> float:
-    """Floating-point operations a second of the float32 product (rows, width) @ (width, width) on this machine."""
-    left, right = torch.randn(rows, width), torch.randn(width, width)
+def matrix_rate(rows: int, width: int, repeats: int, dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations a second of the product (rows, width) @ (width, width) on this machine."""
+    left, right = torch.randn(rows, width, dtype=dtype), torch.randn(width, width, dtype=dtype)
     (seconds,) = medians([lambda: left @ right], 4 * repeats)
     return 2 * rows * width * width / seconds

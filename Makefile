@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help train test benchmark clean
+.PHONY: help train test benchmark cockpit clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -29,6 +29,10 @@ test: $(STAMP) ## linter, type checker, import contract, tests
 
 benchmark: $(STAMP) ## train and compare assistants over channels
 	$(BIN)/python -m eval.benchmark $(ARGS)
+
+cockpit: $(STAMP) ## share control with an assistant in the browser
+	test -n "$(ARGS)" -o -d runs/cockpit || $(BIN)/python -m autonomy.train experiment=smoke run=runs/cockpit
+	$(BIN)/python -m eval.cockpit $(or $(ARGS),run=runs/cockpit)
 
 clean: ## remove the environment and all caches; runs/ and data stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -40,6 +40,11 @@ def _render_fast(model: mujoco.MjModel) -> None:
     model.vis.quality.offsamples = 0
 
 
+def pose_of(observations: NDArray[Any]) -> NDArray[Any]:
+    """The observation "pose" (..., 30) in the full one (..., 59)."""
+    return observations[..., _POSE]
+
+
 class Kitchens:
     """`n` kitchens. Reward: the number of tasks completed for the first time at a step.
 
@@ -113,7 +118,7 @@ class Kitchens:
 
     def _visible(self, observations: Vectors) -> Array:
         """Fresh float32 vectors (R, S)."""
-        return (observations[:, _POSE] if self.width == len(_POSE) else observations).astype(np.float32)
+        return (pose_of(observations) if self.width == len(_POSE) else observations).astype(np.float32)
 
     def _perturb(self, rows: Sequence[int], seeds: Sequence[int]) -> Vectors:
         """Random arm actions before the episodes begin; they go through the simulator, so the starts are valid ones."""

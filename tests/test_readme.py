@@ -40,11 +40,13 @@ ALWAYS = {
         "processes=1",
         "store=s",
     ],
+    "eval.cockpit": ["seconds=1"],
     "eval.density": [
         *("training.steps=2", "training.validate_every=2", "width=8", "depth=2", "components=2", "seeds=[0]"),
         *("models=[mac,any-order]", "capacity.widths=[8]", "scoring.orders=2", "scoring.query_rows=1", "processes=1"),
     ],
     "eval.intent": ["held=[shoulder,random-3]", "rows=4", "draws=3"],
+    "eval.precision": ["held=[base]", "rows=4", "episodes=1", "processes=1"],
     "eval.report": [],
     "eval.rollout": [*EPISODE, "episodes=2", "batch=2", "processes=1"],
     "eval.sb3": [
@@ -53,7 +55,7 @@ ALWAYS = {
         "evaluation.episodes=2",
         "algorithm.agent.batch_size=64",
     ],
-    "eval.speed": ["batch=8", "repeats=1"],
+    "eval.speed": ["rows=[masks]", "batch=8", "repeats=1"],
     "eval.strip": [*EPISODE, "frames=2"],
 }
 """For each module that the README may run: what makes it small."""

@@ -1,0 +1,139 @@
+"""What a person holds: devices that give commands, and the dead man's switch that stops a silent one."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from autonomy.checks import choice, number, whole
+from autonomy.types import Array, UserError
+
+SILENCE = 0.5
+"""Seconds without a sign of life after which the operator's dimensions hold still."""
+Clock = Callable[[], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """`values` (N,), one for each thing that can be steered, in [-1, 1]; `at`: the device's last sign of life, in
+    seconds of its clock."""
+
+    values: Array
+    at: float
+
+
+class Device(Protocol):
+    """A source of commands. Reading takes no time: whoever listens to hardware does so elsewhere."""
+
+    def read(self) -> Command:
+        """The present command."""
+        ...
+
+
+class DeadMan:
+    """Reads a device and holds still when it cannot be trusted."""
+
+    def __init__(self, device: Device, width: int, clock: Clock = time.monotonic) -> None:
+        self._device, self._width, self._clock = device, width, clock
+
+    def read(self) -> tuple[Array, str]:
+        """The command, clipped to [-1, 1], and nothing; or zeros, and a sentence that says why."""
+        try:
+            command = self._device.read()
+            values = np.asarray(command.values, np.float32)
+        except Exception as error:  # whatever hardware and its drivers raise must not stop the loop
+            return self._still(f"the device failed: {error}")
+        if values.shape != (self._width,) or not np.isfinite(values).all():
+            return self._still(f"the device must give {self._width} finite numbers")
+        silent = self._clock() - command.at
+        if silent > SILENCE:
+            return self._still(f"the device has been silent for {silent:.1f} s")
+        return np.clip(values, -1, 1), ""
+
+    def _still(self, why: str) -> tuple[Array, str]:
+        return np.zeros(self._width, np.float32), f"{why}: the operator's dimensions hold still"
+
+
+class Sliders:
+    """Values that stay until they are set again, for as long as whoever sets them is `present`."""
+
+    def __init__(self, width: int, clock: Clock = time.monotonic) -> None:
+        self._values, self._clock = np.zeros(width, np.float32), clock
+        self._seen, self._present, self._lock = clock(), False, threading.Lock()
+
+    def set(self, index: int, value: float) -> None:
+        """Move one of them. A value that is not finite is ignored."""
+        if np.isfinite(value):
+            with self._lock:
+                self._values[index], self._seen = value, self._clock()
+
+    def release(self) -> None:
+        """All of them to the middle."""
+        with self._lock:
+            self._values[:] = 0
+
+    def present(self, there: bool) -> None:
+        """Whether somebody is there to move them; who leaves lets go of them."""
+        with self._lock:
+            self._present, self._seen = there, self._clock()
+            if not there:
+                self._values[:] = 0
+
+    def read(self) -> Command:
+        with self._lock:
+            return Command(self._values.copy(), self._clock() if self._present else self._seen)
+
+
+class Keys:
+    """Keys of a keyboard: each moves one thing at `speed`, for `pulse` seconds from its last press on.
+
+    `keys`: name -> [index, direction]. Browsers tell of presses, and repeat them while a key is held, but not of
+    releases. Raises `UserError` for a direction other than -1 and 1.
+    """
+
+    def __init__(
+        self,
+        keys: Mapping[str, Sequence[int]],
+        width: int,
+        speed: float = 0.5,
+        pulse: float = 0.35,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.keys = {name.upper(): _key(name, where, width) for name, where in keys.items()}
+        self._width, self._clock = width, clock
+        self._speed, self._pulse = number("device.speed", speed, 0, 1, above=True), number("device.pulse", pulse, 0)
+        self._until: dict[str, float] = {}
+        self._seen = clock()
+
+    def press(self, key: str) -> None:
+        """A key went down. Raises `UserError` for one that is not mapped."""
+        name = choice("key", key.upper(), tuple(self.keys))
+        self._seen = self._clock()
+        self._until[name] = self._seen + self._pulse
+
+    def read(self) -> Command:
+        values, now = np.zeros(self._width, np.float32), self._clock()
+        for name, until in list(self._until.items()):
+            if now < until:
+                index, direction = self.keys[name]
+                values[index] += direction * self._speed
+        return Command(values, self._seen if any(values) else now)
+
+
+def _key(name: str, where: Sequence[int], width: int) -> tuple[int, int]:
+    index, direction = where
+    if direction not in (-1, 1):
+        raise UserError(f"the key {name} must move in direction 1 or -1, got {direction}")
+    return steered(f"key {name}", index, width), direction
+
+
+def steered(what: str, index: int, width: int) -> int:
+    """The index itself. Raises `UserError` unless it is one of the `width` things that can be steered."""
+    if whole(f"the index that {what} moves", index, 0) >= width:
+        raise UserError(f"{what} moves index {index}, but only 0 to {width - 1} can be steered")
+    return index

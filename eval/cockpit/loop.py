@@ -1,0 +1,68 @@
+"""The clock: a tick every 80 ms, whatever the page, the disk and the rest of the machine do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+PERIOD = 0.08
+"""Seconds between two ticks: the kitchen's 12.5 Hz."""
+_KEPT = 1000
+
+
+class Loop:
+    """Calls `tick` in a thread of its own at the start of every period; a tick that takes longer skips periods."""
+
+    def __init__(self, tick: Callable[[], None], period: float = PERIOD) -> None:
+        self._tick, self._period = tick, period
+        self._late: deque[float] = deque(maxlen=_KEPT)
+        self._stop = threading.Event()
+        self._paused = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.error: BaseException | None = None
+        """What ended the loop, if it was not `stop`."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Returns when the last tick is over."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end, at most so long."""
+        self._thread.join(seconds)
+
+    def pause(self, on: bool) -> None:
+        """No ticks until it goes on."""
+        (self._paused.set if on else self._paused.clear)()
+
+    @property
+    def paused(self) -> bool:
+        return self._paused.is_set()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def jitter(self) -> float:
+        """The 99th percentile of the seconds by which ticks began late, of the last thousand."""
+        return float(np.percentile(list(self._late), 99)) if self._late else 0.0
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        try:
+            while not self._stop.wait(max(0.0, due - time.monotonic())):
+                if not self.paused:
+                    self._late.append(time.monotonic() - due)
+                    self._tick()
+                missed = int(max(0.0, time.monotonic() - due) / self._period)
+                due += self._period * (missed + 1)
+        except BaseException as error:
+            self.error = error

@@ -1,0 +1,73 @@
+"""A snapshot as HTML: who moves what, where the density is, what is done."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from eval.cockpit.insight import Insight
+from eval.cockpit.session import Snapshot
+
+OPERATOR, ASSISTANT, BAND, TEXT = "#e8590c", "#1971c2", "#a5d8ff", "#495057"
+DONE, OPEN, NOTHING = "\N{CHECK MARK}", "\N{WHITE CIRCLE}", "\N{EN DASH}"
+WIDTH, HEIGHT = 150, 16
+_CELL = "padding:1px 6px;font-size:12px;white-space:nowrap"
+
+
+def rows(snapshot: Snapshot, insight: Insight | None, labels: Sequence[str]) -> str:
+    """A line for each action dimension: who moves it, both values, and the band of the assistant's density."""
+    titles = ("", "moved by", "operator", "assistant", "executed and density")
+    head = "".join(f'<th style="{_CELL};text-align:left">{title}</th>' for title in titles)
+    lines = [_line(snapshot, insight, index, name) for index, name in enumerate(labels)]
+    return f'<table style="border-collapse:collapse;color:{TEXT}"><tr>{head}</tr>{"".join(lines)}</table>'
+
+
+def _line(snapshot: Snapshot, insight: Insight | None, index: int, name: str) -> str:
+    held = bool(snapshot.mask[index])
+    who = f'<b style="color:{OPERATOR}">operator</b>' if held else f'<b style="color:{ASSISTANT}">assistant</b>'
+    operator = f"{snapshot.operator[index]:+.2f}" if held else NOTHING
+    cells = (html.escape(name), who, operator, f"{snapshot.assistant[index]:+.2f}", strip(snapshot, insight, index))
+    data = "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells)
+    return f'<tr data-dim="{index}">{data}</tr>'
+
+
+def strip(snapshot: Snapshot, insight: Insight | None, index: int) -> str:
+    """The axis from -1 to 1: the 90% band of the density, its median, what was executed, and the assistant alone."""
+    colour = OPERATOR if snapshot.mask[index] else ASSISTANT
+    parts = [f'<line x1="{_x(0):.1f}" x2="{_x(0):.1f}" y1="0" y2="{HEIGHT}" stroke="#ced4da"/>']
+    if insight is not None and insight.bands is not None and not snapshot.mask[index]:
+        low, middle, high = (_x(float(value)) for value in insight.bands[:, index])
+        parts.append(f'<rect x="{low:.1f}" width="{max(1.0, high - low):.1f}" y="4" height="8" fill="{BAND}"/>')
+        parts.append(f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="4" y2="12" stroke="{ASSISTANT}"/>')
+    if insight is not None:
+        alone = _x(float(insight.alone[index]))
+        parts.append(f'<circle cx="{alone:.1f}" cy="8" r="3" fill="none" stroke="{TEXT}"/>')
+    parts.append(f'<circle cx="{_x(float(snapshot.executed[index])):.1f}" cy="8" r="3.5" fill="{colour}"/>')
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" style="background:#f1f3f5">{"".join(parts)}</svg>'
+
+
+def _x(value: float) -> float:
+    return (min(max(value, -1.0), 1.0) + 1) / 2 * (WIDTH - 10) + 5
+
+
+def status(snapshot: Snapshot, insight: Insight | None, tasks: Sequence[str], jitter: float, driver: str) -> str:
+    """Tasks, reward, intent score, time of a decision, who drives, and what is wrong."""
+    score = NOTHING if insight is None or insight.score is None else f"{insight.score:.1f} nats"
+    parts = [
+        " ".join(_task(task, task in snapshot.completed) for task in tasks),
+        f"step {snapshot.step} of episode {snapshot.seed}, reward {snapshot.reward:.0f}",
+        f"log p(operator | state) {score}",
+        f"{snapshot.ms:.1f} ms a decision, {1e3 * jitter:.1f} ms late (p99)",
+        html.escape(driver),
+    ]
+    if snapshot.problem:
+        parts.append(f'<b style="color:#c92a2a">{html.escape(snapshot.problem)}</b>')
+    if snapshot.ended:
+        parts.append("<b>The episode is over: reset for the next one.</b>")
+    lines = "".join(f"<div>{part}</div>" for part in parts)
+    return f'<div style="font-size:12px;color:{TEXT};padding:4px 6px">{lines}</div>'
+
+
+def _task(name: str, done: bool) -> str:
+    colour, sign = ("#2b8a3e", DONE) if done else (TEXT, OPEN)
+    return f'<span style="margin-right:8px;color:{colour}">{sign} {html.escape(name)}</span>'

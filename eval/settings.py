@@ -63,7 +63,7 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
 def _trained(cfg: DictConfig) -> dict[str, Any]:
     """How to make the assistant; float32 goes without saying, as in the settings of older rollouts."""
     made = {"_target_": "autonomy.checkpoint.load_assistant", "run": str(cfg.run)}
-    return made if cfg.precision == "float32" else {**made, "precision": cfg.precision}
+    return made if cfg.get("precision", "float32") == "float32" else {**made, "precision": cfg.precision}
 
 
 def _config(run: str) -> DictConfig:

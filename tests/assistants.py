@@ -71,6 +71,11 @@ def observation(n: int = ROWS, seed: int = 0) -> Observation:
     }
 
 
+def rows(n: int = 64) -> tuple[Tensor, Tensor]:
+    drawing = generator(2)
+    return torch.randn(n, STATE, generator=drawing), torch.rand(n, DIM, generator=drawing) * 2 - 1
+
+
 class World:
     """Two ways of acting in every state: a = +-(tanh of the state) with noise, the sign shared by all dimensions."""
 

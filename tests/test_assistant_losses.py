@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from autonomy.assistants.conditional_bc import ConditionalBC
 from autonomy.assistants.mac import MACAssistant
@@ -13,15 +12,10 @@ from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.density.masks import CardinalityMasks, ChannelMasks
 from autonomy.density.protocols import MarginalProtocol
-from tests.assistants import DIM, STATE, build, mac, observation, randomise
+from tests.assistants import DIM, STATE, build, mac, observation, randomise, rows
 from tests.laws import generator
 
 torch.set_num_threads(1)
-
-
-def rows(n: int = 64) -> tuple[Tensor, Tensor]:
-    drawing = generator(2)
-    return torch.randn(n, STATE, generator=drawing), torch.rand(n, DIM, generator=drawing) * 2 - 1
 
 
 def test_bc_s_loss_is_the_mean_squared_error() -> None:

@@ -22,7 +22,7 @@ from eval.cockpit.record import Recorder
 from eval.cockpit.seats import Seats
 from eval.cockpit.session import Session
 from eval.cockpit.steering import Hand, Joints
-from eval.settings import compose_config
+from tests.cockpit import configured
 
 DIM = 9
 
@@ -140,12 +140,12 @@ def test_maps_that_cannot_be_are_refused(make: Any, words: str) -> None:
 
 @pytest.mark.parametrize("name", ["sliders", "keyboard"])
 def test_presets_of_devices(name: str) -> None:
-    device = instantiate(compose_config("cockpit", ["run=x", f"device={name}"]).device, width=DIM)
+    device = instantiate(configured("run=x", f"device={name}").device, width=DIM)
     assert device.read().values.shape == (DIM,)
 
 
 def test_the_preset_of_a_gamepad_fits_the_shoulder() -> None:
-    config = compose_config("cockpit", ["run=x", "device=gamepad"]).device
+    config = configured("run=x", "device=gamepad").device
     assert instantiate(config, width=DIM, pad=FakePad()).read().values.shape == (DIM,)
 
 

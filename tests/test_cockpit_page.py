@@ -15,7 +15,7 @@ import pytest
 
 from eval.cockpit.__main__ import make
 from eval.cockpit.cockpit import Cockpit
-from eval.settings import compose_config
+from tests.cockpit import configured
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 120.0
@@ -53,7 +53,7 @@ def open_page(browser: Any, address: str) -> Any:
 def cockpit(smoke: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cockpit, str]]:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     page = pytest.importorskip("eval.cockpit.page", reason="viser or mjviser is not installed")
-    cockpit = make(compose_config("cockpit", [f"run={{first: {smoke[0]}, second: {smoke[0]}}}"]))
+    cockpit = make(configured(f"run={{first: {smoke[0]}, second: {smoke[0]}}}"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -15,8 +15,8 @@ from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, Channels, UserError
 
 PROGRAMS = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
-ROOTS = {CONFIGS, CONFIGS / "benchmark", CONFIGS / "density"}
-"""Folders of programs; those of the benchmark and of eval.density have groups of their own, and tests of their own."""
+ROOTS = {CONFIGS, CONFIGS / "benchmark", CONFIGS / "cockpit", CONFIGS / "density"}
+"""Folders of programs; some have groups of their own, and tests of their own."""
 SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
 # What has no default because only the user knows it.
 NEEDED = {

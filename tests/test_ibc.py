@@ -22,7 +22,8 @@ from autonomy.energy.infonce import gradient_penalty, info_nce
 from autonomy.energy.samplers import DerivativeFree, Langevin
 from autonomy.train import train
 from autonomy.types import UserError
-from tests.test_assistants import DIM, STATE, generator, observation, randomise, rows
+from tests.assistants import DIM, STATE, observation, randomise, rows
+from tests.laws import generator
 
 torch.set_num_threads(1)
 SHORT = Langevin(samples=16, steps=5, start=1.0, again_steps=0)

@@ -30,9 +30,9 @@ from eval.settings import assistant_name
 STEERINGS = ("joints", "hand")
 
 
-@main("cockpit")
+@main("cockpit", CONFIGS / "cockpit")
 def run(cfg: DictConfig) -> None:
-    """Entry point: see configs/cockpit.yaml."""
+    """Entry point: see configs/cockpit."""
     try:
         from eval.cockpit.page import Page
     except ImportError as error:
@@ -63,7 +63,7 @@ def _wait(loop: Loop, until: float) -> None:
 
 
 def make(cfg: DictConfig) -> Cockpit:
-    """The cockpit that `cfg` (configs/cockpit.yaml) describes, without a page."""
+    """The cockpit that `cfg` (configs/cockpit) describes, without a page."""
     runs = _runs(cfg)
     first = RunDirectory.open(next(iter(runs.values()))).config()
     for path in runs.values():

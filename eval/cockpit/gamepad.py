@@ -1,4 +1,4 @@
-"""A gamepad at this machine, by pygame; configs/device maps its axes and buttons to commands."""
+"""A gamepad at this machine, by pygame; configs/cockpit/device maps its axes and buttons to commands."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ import torch
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 from tqdm import tqdm
 
 from autonomy.checkpoint import load_assistant
@@ -53,7 +52,7 @@ def calibration(
         )
     env = directory.config().env
     held = [channels_of(name, env) for name in channels]
-    states, actions = _some(held_out(directory), rows, generator)
+    states, actions = some_of(held_out(directory), rows, generator)
     seed = int(torch.randint(2**62, (), generator=generator))
     masks = [torch.from_numpy(one.sample(len(states), np.random.default_rng(seed))) for one in held]
     found: Ranks = {}
@@ -75,9 +74,10 @@ def held_out(directory: RunDirectory) -> Rows:
     return split_rows(demonstrations, config, torch.device("cpu"))[1]
 
 
-def _some(rows: Rows, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def some_of(rows: Rows, n: int, generator: torch.Generator) -> Rows:
+    """At most `n` of the rows, drawn without replacement."""
     chosen = torch.randperm(len(rows.states), generator=generator)[:n]
-    return rows.states[chosen], rows.actions[chosen]
+    return Rows(rows.states[chosen], rows.actions[chosen])
 
 
 def frame(ranks: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from autonomy.cli import main
 from autonomy.fit import Rows
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
-from eval.intent import held_out
+from eval.intent import held_out, some_of
 from eval.rollout import evaluate
 from eval.settings import channels_of, setting_of
 from eval.stats import compare
@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/precision.yaml."""
     episodes, seed = whole("episodes", cfg.episodes, 1), whole("seed", cfg.seed, 0)
     directory, pair = RunDirectory.open(cfg.run), [_load(cfg.run, precision) for precision in PRECISIONS]
-    rows = _some(held_out(directory), whole("rows", cfg.rows, 1))
+    rows = some_of(held_out(directory), whole("rows", cfg.rows, 1), torch.Generator().manual_seed(0))
     lines = [likelihood(pair, rows)]
     env = directory.config().env
     for name in cfg.held:
@@ -44,11 +44,6 @@ def _load(run: str, precision: str) -> DensityAssistant:
     if not isinstance(assistant, DensityAssistant):
         raise UserError(f"the assistant of {run} has no density to compare; give the run of a mac, any-order or made")
     return assistant
-
-
-def _some(rows: Rows, n: int) -> Rows:
-    chosen = torch.randperm(len(rows.states), generator=torch.Generator().manual_seed(0))[:n]
-    return Rows(rows.states[chosen], rows.actions[chosen])
 
 
 def likelihood(pair: Sequence[DensityAssistant], rows: Rows) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from autonomy.cli import CONFIGS
 from autonomy.density.base import Density
 from eval.density.cell import by_cluster, scored_index
 from eval.density.data import DensityData
@@ -17,8 +16,6 @@ from eval.density.synthetic import SyntheticMixture
 from tests.densities import BUILDERS, build
 from tests.laws import ALARM, p_value
 
-ROOT = CONFIGS / "density"
-MODELS = sorted(file.stem for file in (ROOT / "model").glob("*.yaml"))
 SMALL = ["data.rows=400", "data.test_rows=60", "data.dim=3", "training.steps=6", "training.validate_every=3", "width=8"]
 SMALL += ["components=2", "depth=2", "scoring.query_rows=3", "scoring.orders=2", "seeds=[0,1]"]
 

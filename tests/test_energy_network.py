@@ -10,17 +10,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from autonomy.energy.infonce import info_nce
 from autonomy.energy.network import EnergyNetwork, PreActivationMLP
-from autonomy.energy.samplers import DerivativeFree, Langevin, Sampler
 from autonomy.types import UserError
 from tests.laws import generator
 
 torch.set_num_threads(1)
-DIM, ROWS = 3, 6
-PRECISION = torch.tensor([[2.0, 0.8, -0.5], [0.8, 1.5, 0.4], [-0.5, 0.4, 1.0]])
-SAMPLERS: dict[str, tuple[Sampler, float]] = {  # with the sharpness of the energy that it is asked to minimise
-    "derivative-free": (DerivativeFree(samples=4000, rounds=10, shrink=0.6), 100.0),
-    "langevin": (Langevin(samples=64, again_steps=10), 4.0),
-}
+DIM = 3
 
 
 def network(seed: int = 0, gain: float = 10.0, **options: bool) -> EnergyNetwork:

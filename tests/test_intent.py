@@ -15,7 +15,6 @@ from tests.densities import BUILDERS, CONDITIONAL, DIM, build, gaussian_mixture,
 from tests.laws import generator
 
 torch.set_num_threads(1)
-SMALL = ["training.steps=2", "training.validate_every=2", "model.width=8", "model.depth=2", "evaluation.episodes=0"]
 
 
 def drawn(density: GaussianMixture, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,6 @@ from envs.tasks import TASK_SETS
 from envs.vector import make_kitchens
 from tests.operators import DIM, HELD, STATE_DIM, Plain, begin, states
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TASKS = TASK_SETS["mixed"]
 
 

@@ -20,7 +20,6 @@ from eval.settings import compose_rollout, setting_of
 from tests.laws import generator
 
 torch.set_num_threads(1)
-SMALL = ["training.steps=2", "training.validate_every=2", "model.width=8", "model.depth=2", "evaluation.episodes=0"]
 
 
 def assistant(select: str = "sample") -> MACAssistant:

@@ -9,15 +9,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-PERIOD = 0.08
-"""Seconds between two ticks: the kitchen's 12.5 Hz."""
+from envs.expert.actuation import CONTROL_PERIOD
+
 _KEPT = 1000
 
 
 class Loop:
     """Calls `tick` in a thread of its own at the start of every period; a tick that takes longer skips periods."""
 
-    def __init__(self, tick: Callable[[], None], period: float = PERIOD) -> None:
+    def __init__(self, tick: Callable[[], None], period: float = CONTROL_PERIOD) -> None:
         self._tick, self._period = tick, period
         self._late: deque[float] = deque(maxlen=_KEPT)
         self._stop = threading.Event()

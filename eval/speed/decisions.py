@@ -17,12 +17,11 @@ from torch import nn
 from autonomy.assistants.mac import MACAssistant
 from autonomy.density.int8 import quantise
 from autonomy.density.masks import CardinalityMasks
+from envs.expert.actuation import CONTROL_PERIOD
 from eval.speed.timing import Row, medians
 
 STATE, DIM, HELD = 30, 9, 3
 SIZES = {"paper": (2048, 8), "small": (512, 4)}
-PERIOD = 0.08
-"""Seconds that a robot waits for a decision."""
 _BUSY = "import numpy as np\na = np.ones((700, 700))\nwhile True: a @ a"
 
 
@@ -58,7 +57,8 @@ def _row(what: str, ours: MACAssistant, plain: MACAssistant | None, repeats: int
     idle = _percentile(lambda: ours.predict(seen), 2 * repeats)
     with _busy_process():
         loaded = _percentile(lambda: ours.predict(seen), 2 * repeats)
-    note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; the period is {1e3 * PERIOD:.0f} ms"
+    period = f"the period is {1e3 * CONTROL_PERIOD:.0f} ms"
+    note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; {period}"
     limit = (DIM - HELD) * _weight_bytes(ours) / _memory_rate()
     other, other_is = (others[0], "float32") if others else (None, "-")
     return Row(what, seconds, other, other_is, limit, f"reading the weights {DIM - HELD} times", note)

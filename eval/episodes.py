@@ -32,7 +32,8 @@ class EpisodeRecord:
     `success`: were all tasks of the environment done. `intent_score`: mean log p(operator's command | state), nats a
     held dimension; `improbable`: share of the commands whose rank beside the model's draws is at most `IMPROBABLE`
     (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
-    Records of older versions lack these three, which are None then.
+    `workload`: what a person answered, the unweighted mean of NASA-TLX's scales, 0 to 100; None for proxies.
+    Records of older versions lack these four, which are None then.
     """
 
     assistant: str
@@ -53,6 +54,7 @@ class EpisodeRecord:
     success: bool | None = None
     intent_score: float | None = None
     improbable: float | None = None
+    workload: float | None = None
 
 
 class Tally:

@@ -60,7 +60,7 @@ class Steady:
 
 
 def session(device: Given, assistant: Any = None, **options: Any) -> Session:
-    pilot = DeadMan(device, DIM, Watch())
+    pilot = DeadMan(device, DIM, clock=Watch())
     return Session(kitchen(**options), assistant or Steady(), pilot, Joints(DIM), np.arange(DIM) < 3, seed=4)
 
 

@@ -1,121 +1,87 @@
-"""The cockpit's page in a real browser, without a window."""
+"""The cockpit's page in a real browser: what one person does with it."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import minari
 import numpy as np
 import pytest
 
-from eval.cockpit.__main__ import make
+from autonomy.run_directory import RunDirectory
 from eval.cockpit.cockpit import Cockpit
-from tests.cockpit import configured
+from eval.cockpit.session import Snapshot
+from eval.play import play
+from eval.settings import setting_of
+from tests.pages import browser, drive, eventually, field, open_page, press, served
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 120.0
-"""That a browser without a graphics card may take on a busy machine."""
-SOFTWARE_GL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-
-
-def browser_path() -> str:
-    """Of the first browser there is; without one the tests are skipped."""
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
-    if not found:
-        pytest.skip(f"there is none of {', '.join(BROWSERS)} on this machine")
-    return found[0]
+__all__ = ["browser"]
+Smoke = tuple[Path, Path]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path=browser_path(), args=SOFTWARE_GL)
-        yield browser
-        browser.close()
+def now(cockpit: Cockpit) -> Snapshot:
+    assert cockpit.latest is not None
+    return cockpit.latest
 
 
-def open_page(browser: Any, address: str) -> Any:
-    """A tab in which the controls are there."""
-    page = browser.new_page(viewport={"width": 1000, "height": 700})
-    page.set_default_timeout(1000 * SECONDS)
-    page.goto(address)
-    page.get_by_text("moved by").wait_for()
-    return page
+def test_a_person_drives_and_the_assistant_answers(
+    browser: Any, smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path, monkeypatch, f"run={smoke[0]}") as (cockpit, address):
+        page = open_page(browser, address)
+        before = now(cockpit)
+        drive(page, "joint 1", "0.5", lambda: now(cockpit).operator[0] == np.float32(0.5))
+        eventually(lambda: now(cockpit).positions[0] > before.positions[0] + 0.1)
+        after = now(cockpit)
+        assert after.executed[0] == np.float32(0.5)
+        assert not np.array_equal(after.assistant[4:], before.assistant[4:])
+        assert page.locator('tr[data-dim="0"]').inner_text().split()[:2] == ["joint", "1"]
+        page.close()
+        eventually(lambda: "nobody drives" in now(cockpit).problem)
+        assert not now(cockpit).operator.any()
+        again = open_page(browser, address)
+        eventually(lambda: not now(cockpit).problem)
+        assert not now(cockpit).operator.any()
+        again.close()
 
 
-@pytest.fixture
-def cockpit(smoke: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cockpit, str]]:
-    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    page = pytest.importorskip("eval.cockpit.page", reason="viser or mjviser is not installed")
-    cockpit = make(configured(f"run={{first: {smoke[0]}, second: {smoke[0]}}}"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shown = page.Page(cockpit, "127.0.0.1", port)
-    cockpit.loop.start()
-    yield cockpit, f"http://127.0.0.1:{port}"
-    cockpit.loop.stop()
-    shown.close()
-    assert cockpit.loop.error is None
+def test_assistants_and_channels_are_switched_while_it_runs(
+    browser: Any, smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = f"run={{first: {smoke[0]}, second: {smoke[0]}}}"
+    with served(tmp_path, monkeypatch, both) as (cockpit, address):
+        page = open_page(browser, address)
+        for label, option in (("assistant", "second"), ("channels", "wrist"), ("arbitration", "blend")):
+            field(page, label).click()
+            page.get_by_role("option", name=option, exact=True).click()
+        second = cockpit.assistant("second")
+        eventually(lambda: cockpit.session.assistant is second)
+        eventually(lambda: now(cockpit).mask.tolist() == [4 <= i < 7 for i in range(9)])
+        eventually(lambda: cockpit.session.arbitration == "blend")
+        steps = now(cockpit).step
+        press(page, "Reset")
+        eventually(lambda: now(cockpit).step < steps)
+        page.close()
 
 
-def eventually(true: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
-
-
-def field(page: Any, label: str) -> Any:
-    """The input beside a label of the controls."""
-    found = page.locator("label").filter(has_text=re.compile(f"^{label}$"))
-    return found.locator("xpath=ancestor::*[3]").locator("input:visible").first
-
-
-def slide(page: Any, label: str, value: str) -> None:
-    """Type a value into the field of a slider."""
-    field(page, label).fill(value)
-    field(page, label).press("Enter")
-
-
-def test_a_person_drives_and_the_assistant_answers(browser: Any, cockpit: tuple[Cockpit, str]) -> None:
-    drive, address = cockpit
-    page = open_page(browser, address)
-    eventually(lambda: drive.latest and not drive.latest.problem)
-    before = drive.latest
-    assert before is not None
-    slide(page, "joint 1", "0.5")
-    eventually(lambda: drive.latest.operator[0] == np.float32(0.5))  # type: ignore[union-attr]
-    eventually(lambda: drive.latest.positions[0] > before.positions[0] + 0.1)  # type: ignore[union-attr]
-    after = drive.latest
-    assert after is not None
-    assert after.executed[0] == np.float32(0.5)
-    assert not np.array_equal(after.assistant[4:], before.assistant[4:])
-    assert page.locator('tr[data-dim="0"]').inner_text().split()[:2] == ["joint", "1"]
-    page.close()
-    eventually(lambda: drive.seats.driver is None and "silent" in drive.latest.problem)  # type: ignore[union-attr]
-    held = drive.latest
-    assert held is not None
-    assert not held.operator.any()
-
-
-def test_assistants_and_channels_are_switched_while_it_runs(browser: Any, cockpit: tuple[Cockpit, str]) -> None:
-    drive, address = cockpit
-    page = open_page(browser, address)
-    for label, option in (("assistant", "second"), ("channels", "wrist"), ("arbitration", "blend")):
-        field(page, label).click()
-        page.get_by_role("option", name=option, exact=True).click()
-    second = drive.assistant("second")
-    eventually(lambda: drive.session.assistant is second)
-    eventually(lambda: drive.latest.mask.tolist() == [4 <= i < 7 for i in range(9)])  # type: ignore[union-attr]
-    eventually(lambda: drive.session.arbitration == "blend")
-    steps = drive.latest.step if drive.latest else 0
-    page.get_by_role("button", name="Reset").click()
-    eventually(lambda: drive.latest.step < steps)  # type: ignore[union-attr]
-    page.close()
+def test_a_session_is_recorded_and_replayed_to_the_same_states(
+    browser: Any, smoke: Smoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with served(tmp_path, monkeypatch, f"run={smoke[0]}", "seed=6") as (cockpit, address):
+        page = open_page(browser, address)
+        for label, value in (("joint 1", "0.3"), ("joint 4", "-0.4")):
+            drive(page, label, value, lambda value=value: np.float32(value) in now(cockpit).operator)
+        press(page, "Finish")
+        page.get_by_text("recorded: autonomy/cockpit").wait_for()
+        (entry,), last = cockpit.logbook.entries, now(cockpit)
+        assert (entry.seed, entry.steps) == (6, last.step)
+        page.close()
+    (name,) = cockpit.saved
+    (episode,) = minari.load_dataset(name).iterate_episodes()
+    assert len(episode.actions) == last.step
+    replay = ["operator=replay", "data@operator.source=minari", f"operator.source.id={name}", "channels=shoulder"]
+    setting, seen = setting_of(str(smoke[0]), replay, RunDirectory.open(smoke[0]).config().env), list[Any]()
+    play(setting, [6], 1, lambda kitchens, _: seen.append(kitchens.simulators[0].data.qpos.copy()))
+    assert np.array_equal(seen[last.step - 1], last.positions)
+    assert not np.array_equal(seen[last.step - 2], last.positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import queue
+import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from autonomy.checkpoint import load_assistant
 from autonomy.checks import choice
 from autonomy.types import Assistant, Mask
 from eval.cockpit.devices import DeadMan, Device, Keys, Sliders
+from eval.cockpit.logbook import Logbook
 from eval.cockpit.loop import Loop
 from eval.cockpit.record import Recorder
 from eval.cockpit.seats import Seats
 from eval.cockpit.session import Session, Snapshot
 from eval.cockpit.steering import Steering
+from eval.cockpit.trial import ASKING, DRIVING, READY, Trial
 from eval.settings import channels_of
 
 STEP_LIMIT = 100_000
@@ -37,20 +40,30 @@ class Choices:
     channels: tuple[str, ...]
     task_sets: tuple[str, ...]
     noises: tuple[str, ...]
+    precision: str = "float32"
 
 
 class Cockpit:
     """Everything that a page does goes through here; whatever changes the session is done between two ticks."""
 
     def __init__(
-        self, env: DictConfig, choices: Choices, device: Device, steering: Steering, channels: str, seed: int
+        self,
+        env: DictConfig,
+        choices: Choices,
+        device: Device,
+        steering: Steering,
+        channels: str,
+        seed: int,
+        trial: Trial | None = None,
     ) -> None:
         self.choices, self.device, self.steering, self.seats = choices, device, steering, Seats()
+        self.trial, self.logbook = trial, Logbook()
         self._env, self._rng = env, np.random.default_rng(seed)
+        self._left: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._assistants: dict[str, Assistant] = {}
         self._kitchen = self._make_kitchen()
-        pilot = DeadMan(device, len(steering.labels))
+        pilot = DeadMan(device, len(steering.labels), lambda: self.seats.driver is not None)
         first = next(iter(choices.assistants))
         self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, "noise": env.noise}
         """What was chosen last, by what."""
@@ -59,6 +72,7 @@ class Cockpit:
         self.saved: list[str] = []
         """Ids of the data sets with what was done here."""
         self.loop = Loop(self._tick)
+        self.loop.pause(trial is not None)
 
     @property
     def simulator(self) -> Any:
@@ -69,27 +83,23 @@ class Cockpit:
         """The assistant `name`, loaded once. Raises `UserError` for an unknown name or a damaged run."""
         choice("assistant", name, tuple(self.choices.assistants))
         if name not in self._assistants:
-            self._assistants[name] = load_assistant(self.choices.assistants[name])
+            self._assistants[name] = load_assistant(self.choices.assistants[name], precision=self.choices.precision)
         return self._assistants[name]
 
     def join(self, who: int) -> None:
-        """Somebody opened the page."""
+        """Somebody opened the page; the kitchen waits for the first to come."""
         self.seats.join(who)
-        self._seated()
 
     def leave(self, who: int) -> None:
-        """Somebody closed it."""
+        """Somebody closed it; a driver lets go of the sliders."""
+        drove = self.seats.driver == who
         self.seats.leave(who)
-        self._seated()
+        if drove and isinstance(self.device, Sliders):
+            self.device.release()
 
     def take_over(self, who: int) -> None:
         """Somebody wants to drive."""
         self.seats.take(who)
-        self._seated()
-
-    def _seated(self) -> None:
-        if isinstance(self.device, Sliders):
-            self.device.present(self.seats.driver is not None)
 
     def slide(self, who: int | None, index: int, value: float) -> bool:
         """A slider was moved; False when it was not the driver's hand."""
@@ -125,20 +135,46 @@ class Cockpit:
         """Begin a new episode before the next tick."""
         self._todo.put(lambda: self.session.reset(int(self._rng.integers(2**31))))
 
+    def begin(self) -> None:
+        """Start the trial's next episode."""
+        if self.trial is not None and self.trial.state == READY:
+            leg = self.trial.leg
+            self._todo.put(partial(self.session.arbitrate, "dims" if leg.assisted else "off"))
+            self._todo.put(partial(self.session.reset, leg.seed))
+            self.trial.began()
+            self.loop.pause(False)
+
+    def answer(self, ratings: Mapping[str, float]) -> None:
+        """What the person says of the trial's last episode. Raises `UserError` as `Trial.answer`."""
+        if self.trial is not None and self.trial.state == ASKING:
+            self.trial.answer(ratings, self.logbook.entries[-1])
+
     def save(self) -> None:
         """Put what was recorded into the local Minari store; the ids are in `saved`."""
-        name = self._kitchen.save(tuple(self.simulator.tasks))
+        for thread in self._left:
+            thread.join()
+        self._keep(self._kitchen)
+
+    def _keep(self, kitchen: Recorder) -> None:
+        name = kitchen.save(tuple(kitchen.unwrapped.tasks))  # type: ignore[attr-defined]
         self.saved += [name] if name else []
 
     def _move_to(self, kitchen: Recorder) -> None:
-        self.save()
+        self._left.append(threading.Thread(target=self._keep, args=[self._kitchen]))
+        self._left[-1].start()
         self._kitchen = self.session.kitchen = kitchen
         self.session.reset(int(self._rng.integers(2**31)))
 
     def _tick(self) -> None:
         while not self._todo.empty():
             self._todo.get()()
+        if self.latest is None and self.seats.driver is None:
+            return
         self.latest = self.session.tick()
+        self.logbook.add(self.latest, self.chosen["assistant"])
+        if self.latest.ended and self.trial is not None and self.trial.state == DRIVING:
+            self.trial.ended()
+            self.loop.pause(True)
 
     def _mask(self, channels: str) -> Mask:
         (mask,) = channels_of(channels, self._env).sample(1, self._rng)
@@ -146,6 +182,7 @@ class Cockpit:
 
     def _make_kitchen(self) -> Recorder:
         tasks = self._env.tasks if isinstance(self._env.tasks, str) else tuple(self._env.tasks)
-        options = {"obs": "full", "noise": self._env.noise, "max_episode_steps": STEP_LIMIT}
+        limit = STEP_LIMIT if self.trial is None else self._env.max_episode_steps
+        options = {"obs": "full", "noise": self._env.noise, "max_episode_steps": limit}
         kitchen = gymnasium.make("autonomy/kitchen-v1", tasks=tasks, disable_env_checker=True, **options)
         return Recorder(kitchen, self._env.obs)

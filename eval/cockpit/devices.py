@@ -36,13 +36,18 @@ class Device(Protocol):
 
 
 class DeadMan:
-    """Reads a device and holds still when it cannot be trusted."""
+    """Reads a device of `width` values and holds still when it cannot be trusted, or when `present()` says that nobody
+    is there to hold it."""
 
-    def __init__(self, device: Device, width: int, clock: Clock = time.monotonic) -> None:
-        self._device, self._width, self._clock = device, width, clock
+    def __init__(
+        self, device: Device, width: int, present: Callable[[], bool] = lambda: True, clock: Clock = time.monotonic
+    ) -> None:
+        self._device, self._width, self._present, self._clock = device, width, present, clock
 
     def read(self) -> tuple[Array, str]:
         """The command, clipped to [-1, 1], and nothing; or zeros, and a sentence that says why."""
+        if not self._present():
+            return self._still("nobody drives")
         try:
             command = self._device.read()
             values = np.asarray(command.values, np.float32)
@@ -60,33 +65,25 @@ class DeadMan:
 
 
 class Sliders:
-    """Values that stay until they are set again, for as long as whoever sets them is `present`."""
+    """Values that stay until they are set again or released."""
 
     def __init__(self, width: int, clock: Clock = time.monotonic) -> None:
-        self._values, self._clock = np.zeros(width, np.float32), clock
-        self._seen, self._present, self._lock = clock(), False, threading.Lock()
+        self._values, self._clock, self._lock = np.zeros(width, np.float32), clock, threading.Lock()
 
     def set(self, index: int, value: float) -> None:
         """Move one of them. A value that is not finite is ignored."""
         if np.isfinite(value):
             with self._lock:
-                self._values[index], self._seen = value, self._clock()
+                self._values[index] = value
 
     def release(self) -> None:
         """All of them to the middle."""
         with self._lock:
             self._values[:] = 0
 
-    def present(self, there: bool) -> None:
-        """Whether somebody is there to move them; who leaves lets go of them."""
-        with self._lock:
-            self._present, self._seen = there, self._clock()
-            if not there:
-                self._values[:] = 0
-
     def read(self) -> Command:
         with self._lock:
-            return Command(self._values.copy(), self._clock() if self._present else self._seen)
+            return Command(self._values.copy(), self._clock())
 
 
 class Keys:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -11,6 +13,8 @@ import numpy as np
 
 from envs.expert.actuation import CONTROL_PERIOD
 
+PRIORITY = -10
+"""Niceness of the loop's thread."""
 _KEPT = 1000
 
 
@@ -23,6 +27,8 @@ class Loop:
         self._stop = threading.Event()
         self._paused = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self.ticks = 0
+        """How many there were."""
         self.error: BaseException | None = None
         """What ended the loop, if it was not `stop`."""
 
@@ -55,13 +61,20 @@ class Loop:
         """The 99th percentile of the seconds by which ticks began late, of the last thousand."""
         return float(np.percentile(list(self._late), 99)) if self._late else 0.0
 
+    def forget(self) -> None:
+        """Count lateness from now on."""
+        self._late.clear()
+
     def _run(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # before other threads, where the system grants it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
         due = time.monotonic()
         try:
             while not self._stop.wait(max(0.0, due - time.monotonic())):
                 if not self.paused:
                     self._late.append(time.monotonic() - due)
                     self._tick()
+                    self.ticks += 1
                 missed = int(max(0.0, time.monotonic() - due) / self._period)
                 due += self._period * (missed + 1)
         except BaseException as error:

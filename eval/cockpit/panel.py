@@ -6,9 +6,10 @@ import html
 from collections.abc import Sequence
 
 from eval.cockpit.insight import Insight
+from eval.cockpit.logbook import NOTE, Logbook
 from eval.cockpit.session import Snapshot
 
-OPERATOR, ASSISTANT, BAND, TEXT = "#e8590c", "#1971c2", "#a5d8ff", "#495057"
+OPERATOR, ASSISTANT, BAND, TEXT, WRONG = "#e8590c", "#1971c2", "#a5d8ff", "#495057", "#c92a2a"
 DONE, OPEN, NOTHING = "\N{CHECK MARK}", "\N{WHITE CIRCLE}", "\N{EN DASH}"
 WIDTH, HEIGHT = 150, 16
 _CELL = "padding:1px 6px;font-size:12px;white-space:nowrap"
@@ -50,22 +51,50 @@ def _x(value: float) -> float:
     return (min(max(value, -1.0), 1.0) + 1) / 2 * (WIDTH - 10) + 5
 
 
-def status(snapshot: Snapshot, insight: Insight | None, tasks: Sequence[str], jitter: float, driver: str) -> str:
-    """Tasks, reward, intent score, time of a decision, who drives, and what is wrong."""
-    score = NOTHING if insight is None or insight.score is None else f"{insight.score:.1f} nats"
+def status(snapshot: Snapshot, insight: Insight | None, tasks: Sequence[str], jitter: float, words: str) -> str:
+    """Tasks, reward, time of a decision, `words`, what is wrong; and with an insight the intent score as a gauge."""
     parts = [
         " ".join(_task(task, task in snapshot.completed) for task in tasks),
         f"step {snapshot.step} of episode {snapshot.seed}, reward {snapshot.reward:.0f}",
-        f"log p(operator | state) {score}",
         f"{snapshot.ms:.1f} ms a decision, {1e3 * jitter:.1f} ms late (p99)",
-        html.escape(driver),
+        html.escape(words),
     ]
+    if insight is not None:
+        parts.insert(2, f"log p(operator | state) {_gauge(insight.score, int(snapshot.mask.sum()))}")
     if snapshot.problem:
-        parts.append(f'<b style="color:#c92a2a">{html.escape(snapshot.problem)}</b>')
+        parts.append(f'<b style="color:{WRONG}">{html.escape(snapshot.problem)}</b>')
     if snapshot.ended:
-        parts.append("<b>The episode is over: reset for the next one.</b>")
-    lines = "".join(f"<div>{part}</div>" for part in parts)
-    return f'<div style="font-size:12px;color:{TEXT};padding:4px 6px">{lines}</div>'
+        parts.append("<b>The episode is over.</b>")
+    return _block("".join(f"<div>{part}</div>" for part in parts))
+
+
+def message(words: str) -> str:
+    """Just `words`, before there is anything else to tell."""
+    return _block(html.escape(words))
+
+
+def _block(content: str) -> str:
+    return f'<div style="font-size:12px;color:{TEXT};padding:4px 6px">{content}</div>'
+
+
+def _gauge(score: float | None, held: int) -> str:
+    """From -4 to 4 nats a held dimension: an improbable command on the left."""
+    if score is None:
+        return NOTHING
+    at = _x(score / (4 * held))
+    bar = f'<rect x="0" y="5" width="{at:.1f}" height="6" fill="{ASSISTANT if at > _x(0) else WRONG}"/>'
+    middle = f'<line x1="{_x(0):.1f}" x2="{_x(0):.1f}" y1="0" y2="{HEIGHT}" stroke="{TEXT}"/>'
+    return f'<svg width="{WIDTH}" height="{HEIGHT}" style="background:#f1f3f5">{bar}{middle}</svg> {score:.1f} nats'
+
+
+def summary(logbook: Logbook, saved: Sequence[str]) -> str:
+    """The entries as a table, what its columns mean, and the ids of the recordings."""
+    titles, *lines = logbook.table()
+    cell = f'style="{_CELL}"'
+    head = "".join(f"<th {cell}>{html.escape(title)}</th>" for title in titles)
+    body = "".join(f"<tr>{''.join(f'<td {cell}>{html.escape(text)}</td>' for text in line)}</tr>" for line in lines)
+    recorded = "".join(f"<div>recorded: {html.escape(name)}</div>" for name in saved)
+    return _block(f"<table><tr>{head}</tr>{body}</table><p>{html.escape(NOTE)}</p>{recorded}")
 
 
 def _task(name: str, done: bool) -> str:

@@ -1,13 +1,15 @@
 """Measures, and prints a table of ratios.
 
 python -m eval.speed
+python -m eval.speed cockpit
 python -m eval.speed rows=[log-prob] repeats=9
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +22,7 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.parallel import available_cores
 from eval.settings import usable_folder
-from eval.speed import decisions, kitchens, log_prob, masks, programs, recording, training
+from eval.speed import cockpit, decisions, kitchens, log_prob, masks, programs, recording, training
 from eval.speed.timing import Row
 
 MEASUREMENTS: dict[str, Callable[[int, int], list[Row]]] = {
@@ -30,6 +32,7 @@ MEASUREMENTS: dict[str, Callable[[int, int], list[Row]]] = {
     "decisions": decisions.measure,
     "training": training.measure,
     "recording": recording.measure,
+    "cockpit": cockpit.measure,
     "programs": programs.measure,
 }
 COLUMNS = ("what", "ours, ms", "plain, ms", "the plain way", "faster", "limit, ms", "the limit", "ours / limit", "note")
@@ -71,5 +74,13 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def by_name(arguments: Sequence[str]) -> list[str]:
+    """Hydra's overrides, in which bare words such as `cockpit` are the rows."""
+    words = [word for word in arguments if "=" not in word and not word.startswith("-")]
+    others = [argument for argument in arguments if argument not in words]
+    return [*others, f"rows=[{','.join(words)}]"] if words else others
+
+
 if __name__ == "__main__":
+    sys.argv[1:] = by_name(sys.argv[1:])
     run()

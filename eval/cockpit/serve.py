@@ -1,0 +1,119 @@
+"""From the cockpit's configuration to a page that is served."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from autonomy.checkpoint import check_compatible
+from autonomy.checks import choice, whole
+from autonomy.cli import CONFIGS
+from autonomy.run_directory import RunDirectory
+from autonomy.types import UserError
+from envs.kitchens import NOISE
+from envs.tasks import TASK_SETS
+from eval.cockpit.cockpit import Choices, Cockpit
+from eval.cockpit.steering import Hand, Joints, Steering
+from eval.cockpit.trial import Trial
+from eval.settings import assistant_name, usable_folder
+
+if TYPE_CHECKING:
+    from eval.cockpit.page import Page
+
+HOME = CONFIGS / "cockpit"
+STEERINGS = ("joints", "hand")
+TOKEN_LENGTH = 8
+SWITCH_INTERVAL = 0.0005
+"""Seconds that a thread may keep Python's interpreter while the control loop waits for it."""
+
+
+def compose_cockpit(overrides: Sequence[str]) -> DictConfig:
+    """configs/cockpit/cockpit.yaml with `overrides`."""
+    with initialize_config_dir(str(HOME), version_base="1.3"):
+        return compose("cockpit", list(overrides))
+
+
+@contextmanager
+def serving(cfg: DictConfig) -> Iterator[tuple[Cockpit, Page]]:
+    """The cockpit of `cfg` with its loop running and its page up; in the end what was recorded is saved.
+
+    Decisions are made on one thread of torch: with two, a busy machine makes single ones wait. Raises `UserError` for
+    a wrong configuration and without the packages, and whatever ended the loop or the page before its time.
+    """
+    try:
+        from eval.cockpit.page import Page
+    except ImportError as error:
+        raise UserError("the cockpit needs viser and mjviser; install them with: pip install '.[cockpit]'") from error
+    host, token, port = _host(cfg), _token(cfg), whole("port", cfg.port, 0)
+    cockpit = make(cfg)
+    threads, interval = torch.get_num_threads(), sys.getswitchinterval()
+    torch.set_num_threads(1)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    page = Page(cockpit, host, port, token)
+    cockpit.loop.start()
+    try:
+        yield cockpit, page
+    finally:
+        cockpit.loop.stop()
+        page.close()
+        cockpit.save()
+        torch.set_num_threads(threads)
+        sys.setswitchinterval(interval)
+    failure = cockpit.loop.error or page.error
+    if failure is not None:
+        raise failure
+
+
+def make(cfg: DictConfig) -> Cockpit:
+    """The cockpit that `cfg` (configs/cockpit) describes, without a page."""
+    runs = _runs(cfg)
+    first = RunDirectory.open(next(iter(runs.values()))).config()
+    for path in runs.values():
+        check_compatible(path, first.env)
+    steering: Steering = (
+        Hand() if choice("steering", cfg.steering, STEERINGS) == "hand" else Joints(first.env.action_dim)
+    )
+    device = instantiate(cfg.device, width=len(steering.labels))
+    names = tuple(
+        sorted(path.stem for path in (CONFIGS / "channels").glob("*.yaml") if path.stem not in ("list", "joystick"))
+    )
+    choices = Choices(runs, names, tuple(TASK_SETS), tuple(NOISE), str(cfg.precision))
+    held, seed = choice("channels", cfg.held, names), whole("seed", cfg.seed, 0)
+    trial = None
+    if cfg.trial is not None:
+        choice("trial", cfg.trial, ("ab",))
+        folder = usable_folder(Path(str(cfg.out)))
+        trial = Trial(cfg.pairs, seed, folder, next(iter(runs)), held)
+    return Cockpit(first.env, choices, device, steering, held, seed, trial)
+
+
+def _runs(cfg: DictConfig) -> dict[str, Path]:
+    if OmegaConf.is_dict(cfg.run):
+        return {str(name): Path(path) for name, path in cfg.run.items()}
+    return {assistant_name(cfg.run): Path(cfg.run)}
+
+
+def _host(cfg: DictConfig) -> str:
+    """The address. Raises `UserError` for one that others can reach when there is no token."""
+    try:
+        loopback = cfg.host == "localhost" or ipaddress.ip_address(cfg.host).is_loopback
+    except ValueError:
+        raise UserError(f"host must be an address such as 127.0.0.1, got {cfg.host!r}") from None
+    if not loopback and cfg.token is None:
+        raise UserError(f"host={cfg.host} can be reached from other machines: give a token=..., or use 127.0.0.1")
+    return str(cfg.host)
+
+
+def _token(cfg: DictConfig) -> str | None:
+    if cfg.token is not None and len(str(cfg.token)) < TOKEN_LENGTH:
+        raise UserError(f"token must have at least {TOKEN_LENGTH} characters")
+    return None if cfg.token is None else str(cfg.token)

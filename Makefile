@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help train test benchmark cockpit clean
+.PHONY: help train test browser benchmark cockpit clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -20,12 +20,17 @@ help: ## this list
 train: $(STAMP) ## train on kitchen-mixed, evaluate, write the report
 	$(BIN)/python -m autonomy.train env=kitchen-mixed $(ARGS)
 
-test: $(STAMP) ## linter, type checker, import contract, tests
+test: $(STAMP) browser ## linter, type checker, import contract, tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+browser: # for the tests of the cockpit's page, where this user may install one; without it they are skipped
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	{ test "$$(id -u)" = 0 && apt-get update -q && apt-get install -y -q chromium libegl1 libgl1-mesa-dri; } >/dev/null 2>&1 || \
+	echo "no chromium: the tests of the cockpit's page are skipped"
 
 benchmark: $(STAMP) ## train and compare assistants over channels
 	$(BIN)/python -m eval.benchmark $(ARGS)

@@ -17,6 +17,8 @@ from eval.probe import IMPROBABLE, Intent
 from eval.stats import Interval, mean_interval
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
+PERSON = "person"
+"""The operator's name in records of trials with people."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,22 +1,25 @@
-"""For tests of the cockpit: its configuration as composed, a clock and a device that are set by hand."""
+"""For tests of the cockpit: a clock and a device that are set by hand."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from autonomy.cli import CONFIGS
 from eval.cockpit.devices import Command
 
 DIM = 9
+SECONDS = 120.0
+"""That a browser without a graphics card, or a loop on a busy machine, may take."""
 
 
-def configured(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(CONFIGS / "cockpit"), version_base="1.3"):
-        return compose("cockpit", list(overrides))
+def eventually(true: Callable[[], Any], seconds: float = SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.05)
 
 
 class Watch:

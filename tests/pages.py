@@ -15,9 +15,7 @@ from autonomy.types import UserError
 from eval.cockpit.browser import COARSE, browser_path, options
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.serve import compose_cockpit, serving
-
-SECONDS = 60.0
-"""That a browser without a graphics card may take on a busy machine."""
+from tests.cockpit import SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +46,6 @@ def open_page(browser: Any, address: str, text: str = "moved by") -> Any:
     page.goto(address + COARSE)
     page.get_by_text(text).first.wait_for()
     return page
-
-
-def eventually(true: Callable[[], Any], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.05)
 
 
 def field(page: Any, label: str) -> Any:

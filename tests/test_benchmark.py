@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from autonomy.types import UserError
 from eval.benchmark.trainings import plan_trainings, train_all
+from eval.cockpit.logbook import Entry
+from eval.cockpit.trial import SCALES, Trial
 
 
 def test_a_training_is_named_by_all_that_it_learns_from(tmp_path: Path) -> None:
@@ -58,6 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, d4rl_file: Path, program:
         "first": first,
         "second": program("eval.benchmark", *arguments, timeout=400),
         "written": written,
+        "arguments": arguments,
     }
 
 
@@ -86,6 +90,28 @@ def test_finished_trainings_and_cells_are_never_run_again(finished: dict[str, An
     assert "cells" not in second.stderr
     assert finished["written"] == {path: path.stat().st_mtime_ns for path in finished["written"]}
     assert second.stdout == finished["first"].stdout
+
+
+def test_a_trial_with_a_person_is_one_more_operator(
+    finished: dict[str, Any], tmp_path: Path, program: Callable[..., Any]
+) -> None:
+    trial = Trial(2, 0, tmp_path / "anna", "mac", "base")
+    for steps, leg in enumerate(list(trial.legs), 3):
+        entry = Entry(leg.seed, "mac", (1, 0), np.zeros(2), np.zeros(2), steps=steps, reward=float(leg.assisted))
+        entry.ms = [2.0]
+        trial.began()
+        trial.ended()
+        trial.answer(dict.fromkeys(SCALES, 20 if leg.assisted else 70), entry)
+    out = tmp_path / "report"
+    done = program("eval.benchmark", *finished["arguments"], f"people=[{tmp_path / 'anna'}]", f"out={out}", timeout=400)
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in (out / "report.md").read_text().splitlines() if line.startswith("| person-base, anna")]
+    assert [line.split("|")[2].strip() for line in lines[:2]] == ["mac", "the operator alone"]
+    assert any("| 20 " in line for line in lines)
+    assert any("| 70 " in line for line in lines)
+    wrong = program("eval.benchmark", *finished["arguments"], "people=[nowhere]")
+    assert wrong.returncode == 2
+    assert "nowhere/episodes.jsonl is not a file of evaluated episodes" in wrong.stderr
 
 
 def test_a_missing_data_path_is_one_sentence(program: Callable[..., Any]) -> None:

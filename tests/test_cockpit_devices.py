@@ -12,7 +12,8 @@ import envs  # noqa: F401
 from autonomy.types import UserError
 from eval.cockpit.devices import SILENCE, DeadMan, Keys, Sliders
 from eval.cockpit.gamepad import Axis, Gamepad
-from tests.cockpit import DIM, Given, Watch, configured
+from eval.cockpit.serve import compose_cockpit
+from tests.cockpit import DIM, Given, Watch
 
 
 def test_a_trusted_device_is_clipped_and_nothing_else() -> None:
@@ -106,10 +107,10 @@ def test_maps_that_cannot_be_are_refused(make: Any, words: str) -> None:
 
 @pytest.mark.parametrize("name", ["sliders", "keyboard"])
 def test_presets_of_devices(name: str) -> None:
-    device = instantiate(configured("run=x", f"device={name}").device, width=DIM)
+    device = instantiate(compose_cockpit(["run=x", f"device={name}"]).device, width=DIM)
     assert device.read().values.shape == (DIM,)
 
 
 def test_the_preset_of_a_gamepad_fits_the_shoulder() -> None:
-    config = configured("run=x", "device=gamepad").device
+    config = compose_cockpit(["run=x", "device=gamepad"]).device
     assert instantiate(config, width=DIM, pad=FakePad()).read().values.shape == (DIM,)

@@ -14,7 +14,8 @@ from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.session import Snapshot
 from eval.play import play
 from eval.settings import setting_of
-from tests.pages import browser, drive, eventually, field, open_page, press, served
+from tests.cockpit import eventually
+from tests.pages import browser, drive, field, open_page, press, served
 
 __all__ = ["browser"]
 Smoke = tuple[Path, Path]

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from omegaconf import OmegaConf
+from PIL import Image
 
-from eval.cockpit.trial import ASKING, OVER, PERSON, READY
-from eval.episodes import read_episodes
-from tests.pages import browser, drive, enter, eventually, open_page, press, served
+from eval.cockpit.trial import ASKING, OVER, READY
+from eval.episodes import PERSON, read_episodes
+from tests.cockpit import eventually
+from tests.conftest import Program
+from tests.pages import browser, drive, enter, open_page, press, served
 
 __all__ = ["browser"]
 Smoke = tuple[Path, Path]
@@ -82,3 +85,15 @@ def test_a_trial_is_driven_and_answered_and_goes_on_where_it_was_left(
         assert "assisted minus unassisted, 1 pairs" in cockpit.trial.report()
         page.close()
     assert {record.assistant for record in read_episodes(out / "episodes.jsonl")} == {"mac", "nobody"}
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_page_is_filmed_in_use(smoke: Smoke, tmp_path: Path, program: Program) -> None:
+    done = program("eval.cockpit.film", f"run={smoke[0]}", "clip=3", f"to={tmp_path}", timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert f"{tmp_path / 'cockpit.webp'}: " in done.stdout
+    with Image.open(tmp_path / "cockpit.webp") as clip:
+        assert clip.format == "WEBP"
+        assert clip.n_frames > 2  # type: ignore[attr-defined]
+    with Image.open(tmp_path / "cockpit.png") as still:
+        assert len(still.resize((40, 25)).convert("L").getcolors() or ()) > 20, "the picture is blank"

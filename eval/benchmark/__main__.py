@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
+import pandas as pd
 from omegaconf import DictConfig
 
 from autonomy.cli import CONFIGS, main
 from autonomy.run_directory import atomic_write
 from eval.benchmark.cells import play_all, read_all
-from eval.benchmark.frame import frame
+from eval.benchmark.frame import frame, of_people
 from eval.benchmark.gallery import exhibits
 from eval.benchmark.origin import about
 from eval.benchmark.plan import Plan
@@ -48,7 +49,8 @@ def _share(units: Sequence[Unit], cfg: DictConfig) -> Sequence[Unit]:
 def _report(plan: Plan) -> None:
     """Write cells.csv and the report, and print the report's text."""
     cells, home = plan.cells(), plan.store / "cells"
-    table = frame(cells, read_all(cells, plan.seeds, home))
+    played = frame(cells, read_all(cells, plan.seeds, home))
+    table = pd.concat([played, of_people(plan.people)], ignore_index=True) if plan.people else played
     plan.out.mkdir(parents=True, exist_ok=True)
     atomic_write(plan.out / "cells.csv", table.to_csv(index=False).encode())
     page = write_report(plan.out, table, about(plan), exhibits(cells, table, home, plan.gallery))

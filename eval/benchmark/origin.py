@@ -46,6 +46,7 @@ def about(plan: Plan) -> About:
         tasks=list(plan.env.tasks),
         published=plan.published,
         calibration=_calibration(plan),
+        rows=list(dict.fromkeys(cell.row for cell in plan.cells() if cell.curve is None)) if plan.people else (),
     )
 
 

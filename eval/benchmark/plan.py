@@ -13,6 +13,7 @@ from omegaconf.errors import InterpolationToMissingValueError
 from autonomy.checks import choice, whole
 from autonomy.types import UserError
 from eval.benchmark.cells import Cell
+from eval.benchmark.frame import of_people
 from eval.benchmark.trainings import Training, plan_trainings
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
 
@@ -48,6 +49,8 @@ class Plan:
         self.trainings: list[Training] = [*partner, *self.assisting]
         self.env: DictConfig = self.assisting[0].config.env
         self.name, self.published = str(cfg.name), _plain(cfg, ("published",))["published"]
+        self.people = [Path(str(folder)) for folder in _plain(cfg, ("people",))["people"]]
+        of_people(self.people)
         self.calibration_rows = whole("calibration", cfg.calibration, 0)
         self.gallery = whole("gallery", cfg.gallery, 0)
         if partner:

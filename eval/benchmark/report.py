@@ -22,6 +22,7 @@ from eval.benchmark.gallery import Exhibit
 from eval.benchmark.series import calibration_text, reliability, strengths
 from eval.benchmark.summary import FEW, cells_of, judged_rows, rows_with_intent, summarised, tidy
 from eval.benchmark.verdict import NOBODY, verdict
+from eval.episodes import PERSON
 from eval.stats import caveat
 
 HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
@@ -48,7 +49,7 @@ def write_report(folder: Path, frame: pd.DataFrame, about: About, gallery: Seque
         "first": assistants[0],
         "verdict": verdict(cells, intent or rows, bool(intent), assistants, found, len(about.tasks)),
         "notes": {"intent": bool(intent), "caveat": caveat(about.training_seeds), "few": FEW},
-        **_tables(summary, rows, drawn, about),
+        **_tables(summary, rows, _rows_of_people(tidied), drawn, about),
     }
     _write_figures(folder / FIGURES, drawn, gallery)
     environment = _environment()
@@ -84,11 +85,18 @@ def _drawn(
     return drawn
 
 
-def _tables(summary: pd.DataFrame, rows: Sequence[str], drawn: Drawn, about: About) -> dict[str, Any]:
+def _rows_of_people(tidied: pd.DataFrame) -> list[str]:
+    """Those in which a person was the operator."""
+    return sorted(set(tidied["row"][tidied["operator"] == PERSON])) if "operator" in tidied else []
+
+
+def _tables(
+    summary: pd.DataFrame, rows: Sequence[str], people: Sequence[str], drawn: Drawn, about: About
+) -> dict[str, Any]:
     """The lines of all tables, for the templates."""
-    tasks, judged = len(about.tasks), summary["row"].isin(rows)
+    tasks, judged, driven = len(about.tasks), summary["row"].isin(rows), summary["row"].isin(people)
     success, behaviour = sections.columns_of(summary, about.tasks)
-    parts = {"judged": summary[judged], "rest": summary[~judged]}
+    parts = {"judged": summary[judged], "people": summary[driven & ~judged], "rest": summary[~judged & ~driven]}
     return {
         "matrix": {
             part: [(columns, sections.matrix(lines, columns, tasks)) for columns in (success, behaviour) if columns]

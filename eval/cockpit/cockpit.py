@@ -18,6 +18,7 @@ import envs  # noqa: F401  (registers the ids)
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import choice
 from autonomy.types import Assistant, Mask
+from eval.cockpit.demonstrator import Demonstrator
 from eval.cockpit.devices import DeadMan, Device, Keys, Sliders
 from eval.cockpit.logbook import Logbook
 from eval.cockpit.loop import Loop
@@ -63,6 +64,7 @@ class Cockpit:
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._assistants: dict[str, Assistant] = {}
         self._kitchen = self._make_kitchen()
+        self._show_to(device)
         pilot = DeadMan(device, len(steering.labels), lambda: self.seats.driver is not None)
         first = next(iter(choices.assistants))
         self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, "noise": env.noise}
@@ -163,7 +165,12 @@ class Cockpit:
         self._left.append(threading.Thread(target=self._keep, args=[self._kitchen]))
         self._left[-1].start()
         self._kitchen = self.session.kitchen = kitchen
+        self._show_to(self.device)
         self.session.reset(int(self._rng.integers(2**31)))
+
+    def _show_to(self, device: Device) -> None:
+        if isinstance(device, Demonstrator):
+            device.simulator = self.simulator
 
     def _tick(self) -> None:
         while not self._todo.empty():

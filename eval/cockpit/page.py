@@ -21,7 +21,7 @@ from eval.cockpit.trial import ASKING
 
 REFRESH = 0.1
 """Seconds between two pictures. They are drawn in a thread of their own, so that a slow page never delays a tick."""
-CAMERA, LOOK_AT, FIELD_OF_VIEW = (-0.9, -1.3, 3.3), (-0.1, 0.5, 1.9), 0.8
+CAMERA, LOOK_AT, FIELD_OF_VIEW = (-0.3, -1.7, 3.2), (0.25, 0.4, 1.9), 0.8
 GHOST_SECONDS = 0.4
 """How far ahead the ghost of the hand stands."""
 GHOST_RADIUS, GHOST_COLOUR = 0.03, (25, 113, 194)

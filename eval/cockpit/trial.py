@@ -12,10 +12,9 @@ from autonomy.checks import number, whole
 from autonomy.types import UserError
 from eval.benchmark.verdict import NOBODY
 from eval.cockpit.logbook import Entry
-from eval.episodes import EPISODES, EpisodeRecord, read_episodes, summarise, table, write_episodes
+from eval.episodes import EPISODES, PERSON, EpisodeRecord, read_episodes, summarise, table, write_episodes
 from eval.stats import compare
 
-PERSON = "person"
 SCALES = ("mental demand", "physical demand", "temporal demand", "performance", "effort", "frustration")
 """Of the NASA task load index (Hart, Staveland, Advances in Psychology 52, 1988); 0 is low, and perfect performance."""
 READY, DRIVING, ASKING, OVER = "ready", "driving", "asking", "over"

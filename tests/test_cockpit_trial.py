@@ -56,7 +56,7 @@ def test_a_trial_keeps_each_answer_and_goes_on_where_it_was_left(tmp_path: Path)
     with pytest.raises(UserError, match="effort must be a number of at least 0 and at most 100, got 101"):
         trial.answer({**RATINGS, "effort": 101}, entry())
     with pytest.raises(UserError, match="frustration must be a number"):
-        trial.answer(dict.fromkeys(SCALES[:-1], 1), entry())
+        trial.answer({scale: 1.0 for scale in SCALES if scale != "frustration"}, entry())
     assert not trial.records
     trial.answer({**RATINGS, "effort": 90}, entry())
     again = Trial(2, 3, tmp_path, "mac", "base")
@@ -106,6 +106,29 @@ def test_the_kitchen_waits_for_the_first_to_come(smoke: tuple[Path, Path]) -> No
     eventually(lambda: cockpit.latest)
     cockpit.loop.stop()
     assert cockpit.loop.error is None
+
+
+def test_a_paused_cockpit_rests_and_hears_what_is_chosen(
+    smoke: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    cockpit = make(compose_cockpit([f"run={smoke[0]}"]))
+    cockpit.join(1)
+    cockpit.loop.start()
+    eventually(lambda: cockpit.latest)
+    cockpit.finish()
+    last = cockpit.latest
+    cockpit.choose("channels", "wrist")
+    eventually(lambda: cockpit.session.mask.tolist() == [4 <= i < 7 for i in range(9)])
+    assert cockpit.latest is last
+    assert len(cockpit.saved) == 1
+    cockpit.paused = False
+    eventually(lambda: cockpit.latest is not last and cockpit.latest.step > 1)  # type: ignore[union-attr]
+    cockpit.finish()
+    cockpit.loop.stop()
+    cockpit.save()
+    assert cockpit.loop.error is None
+    assert len(cockpit.saved) == len(cockpit.logbook.entries) == 2
 
 
 def test_what_is_left_behind_by_another_noise_is_saved_too(

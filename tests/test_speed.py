@@ -15,6 +15,7 @@ from autonomy.assistants.mac import MACAssistant
 from autonomy.density.masks import CardinalityMasks
 from autonomy.types import UserError
 from eval.speed import decisions, kitchens, masks, programs, recording, training
+from eval.speed.__main__ import by_name
 from eval.speed.timing import Row, matrix_rate, medians
 from tests.conftest import Program
 
@@ -36,6 +37,11 @@ def test_a_row_says_how_much_faster_and_how_far_from_the_limit() -> None:
     assert cells == ["work", "500", "60,000", "the plain way", "120x", "250", "arithmetic", "2.00", "-"]
     assert Row("work", 0.002, 0.003, "other").cells()[4:] == ["1.50x", "-", "-", "-", "-"]
     assert Row("work", 0.002, None, "-", note="x").cells()[2:] == ["-", "-", "-", "-", "-", "-", "x"]
+
+
+def test_words_are_rows_and_what_follows_has_the_last_word() -> None:
+    assert by_name(["cockpit", "repeats=3", "masks"]) == ["rows=[cockpit,masks]", "repeats=3"]
+    assert by_name(["rows=[masks]", "--help", "cokpit"]) == ["rows=[masks]", "--help", "cokpit"]
 
 
 def test_the_rate_of_matrix_products_is_plausible() -> None:

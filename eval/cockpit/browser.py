@@ -19,9 +19,14 @@ COARSE = "?fixedDpr=0.25"
 card."""
 
 
+def browsers() -> list[str]:
+    """Where those of `BROWSERS` are that this machine has."""
+    return [path for name in BROWSERS if (path := shutil.which(name))]
+
+
 def browser_path() -> str:
     """Of the first browser there is. Raises `UserError` without one."""
-    found = [path for name in BROWSERS if (path := shutil.which(name))]
+    found = browsers()
     if not found:
         raise UserError(f"there is none of {', '.join(BROWSERS)} on this machine")
     return found[0]
@@ -44,13 +49,13 @@ def onlookers(address: str, n: int, folder: Path) -> Iterator[None]:
     window = ("--headless=new", "--window-size=1000,700", "--remote-debugging-port=0")
     profiles = [f"--user-data-dir={folder / f'profile-{i}'}" for i in range(n)]
     command, null = [browser_path(), *options(), *window], subprocess.DEVNULL
-    browsers = [
+    running = [
         subprocess.Popen([*command, profile, address + COARSE], stdout=null, stderr=null) for profile in profiles
     ]
     try:
         yield
     finally:
-        for browser in browsers:
+        for browser in running:
             browser.terminate()
-        for browser in browsers:
+        for browser in running:
             browser.wait()

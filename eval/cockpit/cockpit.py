@@ -29,8 +29,8 @@ from eval.cockpit.steering import Steering
 from eval.cockpit.trial import ASKING, DRIVING, READY, Trial
 from eval.settings import channels_of
 
-STEP_LIMIT = 100_000
-"""Of an episode that a person ends: two hours."""
+STEP_LIMIT, PATIENCE = 100_000, 10.0
+"""Of an episode that a person ends, two hours; seconds that a tick may keep us waiting."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +71,13 @@ class Cockpit:
         """What was chosen last, by what."""
         self.session = Session(self._kitchen, self.assistant(first), pilot, steering, self._mask(channels), seed)
         self.latest: Snapshot | None = None
+        self.ticked = threading.Event()
+        """Set after every tick, for who draws: then there is time."""
         self.saved: list[str] = []
         """Ids of the data sets with what was done here."""
+        self.paused = trial is not None
+        """While it is, nothing moves; what was chosen is done all the same."""
         self.loop = Loop(self._tick)
-        self.loop.pause(trial is not None)
 
     @property
     def simulator(self) -> Any:
@@ -144,15 +147,24 @@ class Cockpit:
             self._todo.put(partial(self.session.arbitrate, "dims" if leg.assisted else "off"))
             self._todo.put(partial(self.session.reset, leg.seed))
             self.trial.began()
-            self.loop.pause(False)
+            self.paused = False
 
     def answer(self, ratings: Mapping[str, float]) -> None:
         """What the person says of the trial's last episode. Raises `UserError` as `Trial.answer`."""
         if self.trial is not None and self.trial.state == ASKING:
             self.trial.answer(ratings, self.logbook.entries[-1])
 
+    def finish(self) -> None:
+        """Save what was done and pause before a new episode. For a cockpit whose loop runs."""
+        self.paused, moved = True, threading.Event()
+        kitchen = self._make_kitchen()
+        self._todo.put(partial(self._move_to, kitchen))
+        self._todo.put(moved.set)
+        if moved.wait(PATIENCE):
+            self._left[-1].join()
+
     def save(self) -> None:
-        """Put what was recorded into the local Minari store; the ids are in `saved`."""
+        """Put what was recorded into the local Minari store, when the loop has ended; the ids are in `saved`."""
         for thread in self._left:
             thread.join()
         self._keep(self._kitchen)
@@ -173,15 +185,19 @@ class Cockpit:
             device.simulator = self.simulator
 
     def _tick(self) -> None:
+        self._advance()
+        self.ticked.set()
+
+    def _advance(self) -> None:
         while not self._todo.empty():
             self._todo.get()()
-        if self.latest is None and self.seats.driver is None:
+        if self.paused or (self.latest is None and self.seats.driver is None):
             return
         self.latest = self.session.tick()
         self.logbook.add(self.latest, self.chosen["assistant"])
         if self.latest.ended and self.trial is not None and self.trial.state == DRIVING:
             self.trial.ended()
-            self.loop.pause(True)
+            self.paused = True
 
     def _mask(self, channels: str) -> Mask:
         (mask,) = channels_of(channels, self._env).sample(1, self._rng)

@@ -26,9 +26,10 @@ class Controls:
     def __init__(self, server: viser.ViserServer, cockpit: Cockpit, token: str | None) -> None:
         self._server, self._cockpit, self._token = server, cockpit, token
         self._sliders: list[Any] = []
+        self._summary: Any = None
         self._button("Take over", cockpit.take_over)
         if cockpit.trial is None:
-            self._button("Pause or go on", lambda _: cockpit.loop.pause(not cockpit.loop.paused))
+            self._button("Pause or go on", self._pause)
             self._button("Reset", lambda _: cockpit.reset())
             self._button("Finish", self._finish)
         else:
@@ -110,22 +111,33 @@ class Controls:
             self._cockpit.slide(who, index, 0.0)
             slider.value = 0.0
 
+    def _pause(self, _: int) -> None:
+        self._cockpit.paused = not self._cockpit.paused
+
     def _finish(self, _: int) -> None:
-        self._cockpit.loop.pause(True)
-        self._cockpit.save()
+        self._cockpit.finish()
         self.sum_up()
 
     def sum_up(self) -> None:
         """Show what was done so far."""
-        with self._server.gui.add_modal("What was done") as modal:
+        self._close()
+        with self._server.gui.add_modal("What was done") as self._summary:
             self._server.gui.add_html(panel.summary(self._cockpit.logbook, self._cockpit.saved))
-            self._server.gui.add_button("Close").on_click(lambda _: modal.close())
+            self._server.gui.add_button("Close").on_click(lambda _: self._close())
+
+    def _close(self) -> None:
+        if self._summary is not None:
+            self._summary.close()
+            self._summary = None
 
     def ask(self) -> None:
         """Show the trial's questions; the driver's answers count."""
         folder = self._server.gui.add_folder("Questions", order=0)
         with folder:
-            scales = {scale: self._server.gui.add_slider(scale, 0, 100, 5, 50) for scale in SCALES}
+            scales = {
+                scale: self._server.gui.add_slider(scale, 0, 100, 5, 50, hint=question)
+                for scale, question in SCALES.items()
+            }
             submit = self._server.gui.add_button("Submit")
 
         @submit.on_click

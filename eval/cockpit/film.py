@@ -44,7 +44,7 @@ def run(cfg: DictConfig) -> None:
         raise UserError("pictures need playwright; install it with: pip install '.[dev]'") from error
     seconds, folder = number("clip", cfg.clip, 1), usable_folder(Path(str(cfg.to)))
     with serving(cfg) as (cockpit, page), sync_playwright() as api:
-        cockpit.loop.pause(True)
+        cockpit.paused = True
         browser = api.chromium.launch(executable_path=browser_path(), args=options())
         tab = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
         tab.goto(page.address, timeout=1000 * PATIENCE)
@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> None:
         notice = tab.get_by_text("Software WebGL")
         if notice.count():
             notice.locator("xpath=following::button[1]").click()
-        cockpit.loop.pause(False)
+        cockpit.paused = False
         frames = _frames(tab, seconds)
         browser.close()
         done = cockpit.logbook.entries[-1]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections import deque
@@ -13,8 +11,6 @@ import numpy as np
 
 from envs.expert.actuation import CONTROL_PERIOD
 
-PRIORITY = -10
-"""Niceness of the loop's thread."""
 _KEPT = 1000
 
 
@@ -25,7 +21,6 @@ class Loop:
         self._tick, self._period = tick, period
         self._late: deque[float] = deque(maxlen=_KEPT)
         self._stop = threading.Event()
-        self._paused = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.ticks = 0
         """How many there were."""
@@ -45,14 +40,6 @@ class Loop:
         """Wait for the end, at most so long."""
         self._thread.join(seconds)
 
-    def pause(self, on: bool) -> None:
-        """No ticks until it goes on."""
-        (self._paused.set if on else self._paused.clear)()
-
-    @property
-    def paused(self) -> bool:
-        return self._paused.is_set()
-
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
@@ -66,15 +53,12 @@ class Loop:
         self._late.clear()
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):  # before other threads, where the system grants it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PRIORITY)
         due = time.monotonic()
         try:
             while not self._stop.wait(max(0.0, due - time.monotonic())):
-                if not self.paused:
-                    self._late.append(time.monotonic() - due)
-                    self._tick()
-                    self.ticks += 1
+                self._late.append(time.monotonic() - due)
+                self._tick()
+                self.ticks += 1
                 missed = int(max(0.0, time.monotonic() - due) / self._period)
                 due += self._period * (missed + 1)
         except BaseException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import threading
 
 import mujoco
@@ -19,8 +20,11 @@ from eval.cockpit.session import Snapshot
 from eval.cockpit.steering import Joints
 from eval.cockpit.trial import ASKING
 
-REFRESH = 0.1
-"""Seconds between two pictures. They are drawn in a thread of their own, so that a slow page never delays a tick."""
+REFRESH = 0.2
+"""Seconds between two pictures when there are no ticks. They are drawn in a thread of their own, right after a tick, so
+that a slow page delays none."""
+READ_EVERY = 3
+"""Pictures between two looks into the assistant: four a second can be read."""
 CAMERA, LOOK_AT, FIELD_OF_VIEW = (-0.3, -1.7, 3.2), (0.25, 0.4, 1.9), 0.8
 GHOST_SECONDS = 0.4
 """How far ahead the ghost of the hand stands."""
@@ -47,7 +51,7 @@ class Page:
         self._status, self._rows = self.server.gui.add_html(""), self.server.gui.add_html("")
         self._drawn: Snapshot | None = None
         self._insight: Insight | None = None
-        self._asked = False
+        self._asked, self._pictures = False, itertools.count()
         self._controls = Controls(self.server, cockpit, token)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._draw_on, daemon=True)
@@ -65,7 +69,9 @@ class Page:
 
     def _draw_on(self) -> None:
         try:
-            while not self._stop.wait(REFRESH):
+            while not self._stop.is_set():
+                self.cockpit.ticked.wait(REFRESH)
+                self.cockpit.ticked.clear()
                 self._refresh()
         except BaseException as error:
             self.error = error
@@ -83,20 +89,22 @@ class Page:
         self._status.content = self._headline(latest)
 
     def _draw(self, snapshot: Snapshot) -> None:
-        blind = self.cockpit.trial is not None
-        self._insight = None if blind else look(copy.copy(self.cockpit.session.assistant), snapshot)
-        with self.server.atomic():
-            if self._insight is not None:
-                turned = 2.0 * GHOST_SECONDS * np.float64(self._insight.alone)
-                self._ghost.position = self._hand_at(snapshot.positions, turned)
-                self._rows.content = panel.rows(snapshot, self._insight, self._labels)
-            self._hand_at(snapshot.positions, np.zeros(len(snapshot.mask)))
-            self._scene.update_from_mjdata(self._scratch)
+        if self.cockpit.trial is None and next(self._pictures) % READ_EVERY == 0:
+            self._explain(snapshot)
+        self._hand_at(snapshot.positions, np.zeros(len(snapshot.mask)))
+        self._scene.update_from_mjdata(self._scratch)
+
+    def _explain(self, snapshot: Snapshot) -> None:
+        """What a trial must not tell: who does what, and what the assistant would do alone."""
+        self._insight = look(copy.copy(self.cockpit.session.assistant), snapshot)
+        turned = 2.0 * GHOST_SECONDS * np.float64(self._insight.alone)
+        self._ghost.position = self._hand_at(snapshot.positions, turned)
+        self._rows.content = panel.rows(snapshot, self._insight, self._labels)
 
     def _headline(self, snapshot: Snapshot | None) -> str:
         seats, loop, trial = self.cockpit.seats, self.cockpit.loop, self.cockpit.trial
         driver = "nobody drives: take over" if seats.driver is None else f"browser {seats.driver} drives"
-        words = f"{driver}, {seats.watching} watching{', paused' if loop.paused and trial is None else ''}"
+        words = f"{driver}, {seats.watching} watching{', paused' if self.cockpit.paused and trial is None else ''}"
         words = words if trial is None else f"{trial.words()} ({words})"
         if snapshot is None:
             return panel.message(words)

@@ -15,8 +15,15 @@ from eval.cockpit.logbook import Entry
 from eval.episodes import EPISODES, PERSON, EpisodeRecord, read_episodes, summarise, table, write_episodes
 from eval.stats import compare
 
-SCALES = ("mental demand", "physical demand", "temporal demand", "performance", "effort", "frustration")
-"""Of the NASA task load index (Hart, Staveland, Advances in Psychology 52, 1988); 0 is low, and perfect performance."""
+SCALES = {
+    "mental demand": "How much did you have to think? 0: hardly, 100: very much",
+    "physical demand": "How much did your hands have to do? 0: hardly anything, 100: very much",
+    "temporal demand": "How hurried was the pace? 0: not at all, 100: very much",
+    "performance": "How well did you do what you were asked to? 0: perfectly, 100: I failed",
+    "effort": "How hard did you have to work for it? 0: not at all, 100: very hard",
+    "frustration": "How irritated or discouraged were you? 0: not at all, 100: very much",
+}
+"""Of the NASA task load index (Hart, Staveland, Advances in Psychology 52, 1988), with what is asked."""
 READY, DRIVING, ASKING, OVER = "ready", "driving", "asking", "over"
 
 

@@ -38,9 +38,22 @@ MEASUREMENTS: dict[str, Callable[[int, int], list[Row]]] = {
 COLUMNS = ("what", "ours, ms", "plain, ms", "the plain way", "faster", "limit, ms", "the limit", "ours / limit", "note")
 
 
+def run() -> None:
+    """Entry point: see configs/speed.yaml. Bare words are rows."""
+    sys.argv[1:] = by_name(sys.argv[1:])
+    measure()
+
+
+def by_name(arguments: Sequence[str]) -> list[str]:
+    """Hydra's overrides: words such as `cockpit` become rows=[cockpit]."""
+    words = [word for word in arguments if word in MEASUREMENTS]
+    others = [argument for argument in arguments if argument not in words]
+    return [f"rows=[{','.join(words)}]", *others] if words else others
+
+
 @main("speed")
-def run(cfg: DictConfig) -> None:
-    """Entry point: see configs/speed.yaml."""
+def measure(cfg: DictConfig) -> None:
+    """Measure what configs/speed.yaml says, print the table and write it to `out`."""
     batch, repeats = whole("batch", cfg.batch, 1), whole("repeats", cfg.repeats, 1)
     if not cfg.rows:
         raise UserError(f"rows must be a list of one or more of {', '.join(MEASUREMENTS)}")
@@ -74,13 +87,5 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def by_name(arguments: Sequence[str]) -> list[str]:
-    """Hydra's overrides, in which bare words such as `cockpit` are the rows."""
-    words = [word for word in arguments if "=" not in word and not word.startswith("-")]
-    others = [argument for argument in arguments if argument not in words]
-    return [*others, f"rows=[{','.join(words)}]"] if words else others
-
-
 if __name__ == "__main__":
-    sys.argv[1:] = by_name(sys.argv[1:])
     run()

@@ -15,7 +15,7 @@ from eval.cockpit.trial import ASKING, OVER, READY
 from eval.episodes import PERSON, read_episodes
 from tests.cockpit import eventually
 from tests.conftest import Program
-from tests.pages import browser, drive, enter, open_page, press, served
+from tests.pages import browser, drive, enter, field, open_page, press, served
 
 __all__ = ["browser"]
 Smoke = tuple[Path, Path]
@@ -31,6 +31,10 @@ def test_one_of_two_browsers_drives_until_the_other_takes_over(
         enter(second, "joint 1", "0.5")
         drive(first, "joint 2", "0.25", lambda: cockpit.device.read().values[1] == np.float32(0.25))
         assert cockpit.device.read().values[0] == 0
+        field(second, "channels").click()
+        second.get_by_role("option", name="wrist", exact=True).click()
+        eventually(lambda: field(second, "channels").input_value() == "shoulder")
+        assert cockpit.chosen["channels"] == "shoulder"
         press(second, "Take over")
         eventually(lambda: cockpit.seats.driver not in (None, driver))
         drive(second, "joint 1", "0.4", lambda: cockpit.device.read().values[0] == np.float32(0.4))

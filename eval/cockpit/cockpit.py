@@ -68,6 +68,7 @@ class Cockpit:
         pilot = DeadMan(device, len(steering.labels), lambda: self.seats.driver is not None)
         first = next(iter(choices.assistants))
         self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, "noise": env.noise}
+        self.chosen |= {"arbitration": "dims", "weight": 0.5, "task set": env.get("task_set") or choices.task_sets[0]}
         """What was chosen last, by what."""
         self.session = Session(self._kitchen, self.assistant(first), pilot, steering, self._mask(channels), seed)
         self.latest: Snapshot | None = None

@@ -72,7 +72,7 @@ class Controls:
             self._dropdown("channels", choices.channels)
             self._dropdown("assistant", tuple(choices.assistants))
             self._dropdown("arbitration", ARBITRATIONS)
-            weight = gui.add_slider("weight", 0.0, 1.0, 0.05, self._cockpit.session.weight, hint="of the operator")
+            weight = gui.add_slider("weight", 0.0, 1.0, 0.05, self._cockpit.chosen["weight"], hint="of the operator")
             weight.on_update(lambda event: self._choose(event, "weight"))
             self._dropdown("task set", choices.task_sets)
             self._dropdown("noise", choices.noises)
@@ -87,19 +87,22 @@ class Controls:
                 action(event.client_id)
 
     def _dropdown(self, what: str, options: tuple[str, ...]) -> None:
-        initial = self._cockpit.chosen.get(what, options[0])
-        handle = self._server.gui.add_dropdown(what, options, initial_value=initial)
+        handle = self._server.gui.add_dropdown(what, options, initial_value=self._cockpit.chosen[what])
         handle.on_update(lambda event: self._choose(event, what))
 
     def _drives(self, event: viser.GuiEvent[Any]) -> bool:
         return event.client_id is not None and event.client_id == self._cockpit.seats.driver
 
     def _choose(self, event: viser.GuiEvent[Any], what: str) -> None:
+        if event.client_id is None:  # it was put back
+            return
         if not self._drives(event):
+            event.target.value = self._cockpit.chosen[what]
             return
         try:
             self._cockpit.choose(what, event.target.value)
         except UserError as error:
+            event.target.value = self._cockpit.chosen[what]
             event.client.add_notification("Not possible", str(error), color="red")  # type: ignore[union-attr]
 
     def _slide(self, index: int, event: viser.GuiEvent[Any]) -> None:

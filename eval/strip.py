@@ -23,6 +23,7 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
+from envs.expert.actuation import CONTROL_PERIOD
 from envs.vector import KitchenVecEnv
 from eval.play import Setting, play
 from eval.settings import rollout_setting
@@ -31,8 +32,6 @@ from eval.video import ASSISTANT, INK, OPERATOR, Frame, in_renderer, render_quic
 Infos = list[dict[str, Any]]
 SIZE = 320
 """Pixels of a frame, before it is fitted into the picture."""
-DECISION = 0.08
-"""Seconds."""
 
 
 @main("strip")
@@ -122,7 +121,7 @@ def _frame(axes: Axes, chart: Axes, infos: Infos, step: int, frame: Frame) -> No
         color=_rgb(INK),
         pad=4,
     )
-    when = DECISION * (step + 1)
+    when = CONTROL_PERIOD * (step + 1)
     ends = axes.transAxes, chart.get_xaxis_transform()
     line = ConnectionPatch((0.5, 0.0), (when, 1.0), *ends, color="0.55", lw=0.8)
     axes.figure.add_artist(line)
@@ -131,7 +130,7 @@ def _frame(axes: Axes, chart: Axes, infos: Infos, step: int, frame: Frame) -> No
 
 def _chart(axes: Axes, infos: Infos) -> None:
     """A row per dimension: the executed action in its mover's colour, the operator's own as a line."""
-    times = DECISION * np.arange(1, len(infos) + 1)
+    times = CONTROL_PERIOD * np.arange(1, len(infos) + 1)
     executed, wishes = (np.array([info[key] for info in infos]) for key in ("executed_action", "operator_action"))
     held = infos[0]["operator_mask"]
     for dim in range(executed.shape[1]):

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from envs.expert.actuation import CONTROL_PERIOD
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
 from envs.vector import KitchenVecEnv
@@ -126,7 +127,7 @@ def panel(info: dict[str, Any], step: int) -> Frame:
     image = Image.new("RGB", (PANEL, SCENE), PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(12)
-    draw.text((8, 8), f"t = {0.08 * (step + 1):4.1f} s", INK, font)
+    draw.text((8, 8), f"t = {CONTROL_PERIOD * (step + 1):4.1f} s", INK, font)
     for left, who, colour in ((8, "operator", OPERATOR), (104, "assistant", ASSISTANT)):
         draw.rectangle((left, 30, left + 12, 42), fill=colour)
         draw.text((left + 18, 28), who, colour, font)

@@ -11,6 +11,7 @@ import numpy as np
 import viser
 from mjviser import ViserMujocoScene
 
+from envs.expert.actuation import REACH
 from envs.simulation import Vectors
 from eval.cockpit import panel
 from eval.cockpit.cockpit import Cockpit
@@ -26,7 +27,7 @@ that a slow page delays none."""
 READ_EVERY = 3
 """Pictures between two looks into the assistant: four a second can be read."""
 CAMERA, LOOK_AT, FIELD_OF_VIEW = (-0.3, -1.7, 3.2), (0.25, 0.4, 1.9), 0.8
-GHOST_SECONDS = 0.4
+GHOST_TICKS = 5
 """How far ahead the ghost of the hand stands."""
 GHOST_RADIUS, GHOST_COLOUR = 0.03, (25, 113, 194)
 
@@ -97,7 +98,7 @@ class Page:
     def _explain(self, snapshot: Snapshot) -> None:
         """What a trial must not tell: who does what, and what the assistant would do alone."""
         self._insight = look(copy.copy(self.cockpit.session.assistant), snapshot)
-        turned = 2.0 * GHOST_SECONDS * np.float64(self._insight.alone)
+        turned = REACH * GHOST_TICKS * np.float64(self._insight.alone)
         self._ghost.position = self._hand_at(snapshot.positions, turned)
         self._rows.content = panel.rows(snapshot, self._insight, self._labels)
 

@@ -11,6 +11,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from autonomy.types import Array
+from envs.expert.actuation import CONTROL_PERIOD
 from envs.parallel import available_cores
 from envs.vector import KitchenVecEnv, make_kitchens
 from eval.speed.timing import Row, medians
@@ -58,4 +59,5 @@ def _physics(ours: KitchenVecEnv, shadow: KitchenVecEnv, pool: ThreadPoolExecuto
     """The same physics once more: `shadow` has the state that `ours` had before its step, and gets its controls."""
     for acting, following in zip(ours.simulators, shadow.simulators, strict=True):
         following.data.ctrl[:] = acting.data.ctrl
-    list(pool.map(lambda simulator: mujoco.mj_step(simulator.model, simulator.data, 40), shadow.simulators))
+    steps = round(CONTROL_PERIOD / shadow.simulators[0].model.opt.timestep)
+    list(pool.map(lambda simulator: mujoco.mj_step(simulator.model, simulator.data, steps), shadow.simulators))

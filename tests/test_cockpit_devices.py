@@ -13,6 +13,7 @@ from autonomy.types import UserError
 from eval.cockpit.devices import SILENCE, DeadMan, Keys, Sliders
 from eval.cockpit.gamepad import Axis, Gamepad
 from eval.cockpit.serve import compose_cockpit
+from eval.cockpit.steering import Hand
 from tests.cockpit import DIM, Given, Watch
 
 
@@ -96,7 +97,7 @@ def test_a_gamepad_is_mapped_with_dead_zones() -> None:
     [
         (lambda: Keys({"a": [9, 1]}, DIM), "key a moves index 9, but only 0 to 8 can be steered"),
         (lambda: Keys({"a": [0, 2]}, DIM), "the key a must move in direction 1 or -1"),
-        (lambda: Gamepad([{"axis": 0, "index": 3}], {}, 3, FakePad()), "the gamepad moves index 3"),
+        (lambda: Gamepad([{"axis": 0, "index": 9}], {}, 3, FakePad()), "the gamepad moves index 9"),
         (lambda: Axis(0, 0, dead_zone=1.5), "dead_zone must be a number"),
     ],
 )
@@ -105,12 +106,11 @@ def test_maps_that_cannot_be_are_refused(make: Any, words: str) -> None:
         make()
 
 
-@pytest.mark.parametrize("name", ["sliders", "keyboard"])
-def test_presets_of_devices(name: str) -> None:
-    device = instantiate(compose_cockpit(["run=x", f"device={name}"]).device, width=DIM)
-    assert device.read().values.shape == (DIM,)
-
-
-def test_the_preset_of_a_gamepad_fits_the_shoulder() -> None:
-    config = compose_cockpit(["run=x", "device=gamepad"]).device
-    assert instantiate(config, width=DIM, pad=FakePad()).read().values.shape == (DIM,)
+@pytest.mark.parametrize("width", [DIM, len(Hand.labels)])
+@pytest.mark.parametrize("name", ["sliders", "keyboard", "gamepad"])
+def test_presets_of_devices_serve_for_joints_and_hand(name: str, width: int) -> None:
+    pad = {"pad": FakePad()} if name == "gamepad" else {}
+    device = instantiate(compose_cockpit(["run=x", f"device={name}"]).device, width=width, **pad)
+    assert device.read().values.shape == (width,)
+    if isinstance(device, Keys):
+        assert {index for index, _ in device.keys.values()} == set(range(min(4, width)))

@@ -50,9 +50,9 @@ def test_only_who_has_the_token_drives(
     with served(tmp_path, monkeypatch, f"run={smoke[0]}", "token=open-sesame") as (cockpit, address):
         page = open_page(browser, address, "nobody drives")
         press(page, "Take over")
-        enter(page, "token", "open-barley")
+        field(page, "token").fill("open-barley")
         assert cockpit.latest is None
-        enter(page, "token", "open-sesame")
+        field(page, "token").fill("open-sesame")
         eventually(lambda: cockpit.latest and not cockpit.latest.problem)
         page.close()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from autonomy.checks import choice, number, whole
 from autonomy.types import Array, UserError
+from envs.simulation import DIM
 
 SILENCE = 0.5
 """Seconds without a sign of life after which the operator's dimensions hold still."""
@@ -90,7 +91,7 @@ class Keys:
     """Keys of a keyboard: each moves one thing at `speed`, for `pulse` seconds from its last press on.
 
     `keys`: name -> [index, direction]. Browsers tell of presses, and repeat them while a key is held, but not of
-    releases. Raises `UserError` for a direction other than -1 and 1.
+    releases. Raises `UserError` for a direction other than -1 and 1 or an index that nothing has.
     """
 
     def __init__(
@@ -101,7 +102,8 @@ class Keys:
         pulse: float = 0.35,
         clock: Clock = time.monotonic,
     ) -> None:
-        self.keys = {name.upper(): _key(name, where, width) for name, where in keys.items()}
+        made = {name.upper(): _key(name, where, width) for name, where in keys.items()}
+        self.keys = {name: key for name, key in made.items() if key[0] < width}
         self._width, self._clock = width, clock
         self._speed, self._pulse = number("device.speed", speed, 0, 1, above=True), number("device.pulse", pulse, 0)
         self._until: dict[str, float] = {}
@@ -130,7 +132,9 @@ def _key(name: str, where: Sequence[int], width: int) -> tuple[int, int]:
 
 
 def steered(what: str, index: int, width: int) -> int:
-    """The index itself. Raises `UserError` unless it is one of the `width` things that can be steered."""
-    if whole(f"the index that {what} moves", index, 0) >= width:
-        raise UserError(f"{what} moves index {index}, but only 0 to {width - 1} can be steered")
+    """The index itself. One beyond the `width` things that are steered is left out by who asks, so that a preset for
+    the joints serves for the hand too. Raises `UserError` for one that nothing has."""
+    most = max(width, DIM)
+    if whole(f"the index that {what} moves", index, 0) >= most:
+        raise UserError(f"{what} moves index {index}, but only 0 to {most - 1} can be steered")
     return index

@@ -56,6 +56,8 @@ class Gamepad:
         self._buttons = {int(button): (int(index), float(value)) for button, (index, value) in buttons.items()}
         for index in [axis.index for axis in self._axes] + [index for index, _ in self._buttons.values()]:
             steered("the gamepad", index, width)
+        self._axes = [axis for axis in self._axes if axis.index < width]
+        self._buttons = {button: (index, value) for button, (index, value) in self._buttons.items() if index < width}
         self._width, self._clock = width, clock
         self._pad = PygamePad() if pad is None else pad
 

@@ -78,6 +78,7 @@ def _frames(tab: Any, seconds: float) -> list[Frame]:
     for _ in tqdm(range(round(seconds)), desc="filming", unit="s"):
         tab.wait_for_timeout(1000)
     chrome.send("Page.stopScreencast")
+    frames.sort(key=lambda frame: frame[0])  # Chromium tells of them in another order when it is busy
     return [(at - frames[0][0], image) for at, image in frames]
 
 

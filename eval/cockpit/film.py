@@ -54,6 +54,8 @@ def run(cfg: DictConfig) -> None:
         if notice.count():
             notice.locator("xpath=following::button[1]").click()
         cockpit.paused = False
+        while cockpit.latest is None and cockpit.loop.running:  # the first decision takes longer
+            tab.wait_for_timeout(20)
         frames = _frames(tab, seconds)
         browser.close()
         done = cockpit.logbook.entries[-1]

@@ -19,11 +19,16 @@ class UserError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """One demonstration: `states` (T, S) and `actions` (T, D) in [-1, 1], and the tasks it completed, in order."""
+    """One demonstration: `states` (T, S) and `actions` (T, D) in [-1, 1], and the tasks it completed, in order.
+
+    `intents` (T,) labels each step with what it was for: an index into `Demonstrations.intents`, -1 for none of them.
+    None: this episode has no labels.
+    """
 
     states: Array
     actions: Array
     completed: tuple[str, ...] = ()
+    intents: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -34,11 +39,25 @@ class Episode:
 
 @dataclasses.dataclass(frozen=True)
 class Demonstrations:
-    """What every data source ends as. Splits are by episode, never by row."""
+    """What every data source ends as. Splits are by episode, never by row.
+
+    `intents` are the names of the labels that episodes carry; () when no episode is labelled. Raises `UserError` for
+    labels that do not fit their episode or the names.
+    """
 
     episodes: tuple[Episode, ...]
     tasks: tuple[str, ...]
     source: str
+    intents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.intents)) < len(self.intents):
+            raise UserError(f"intents are named twice: {', '.join(self.intents)}; each needs a name of its own")
+        for number, episode in enumerate(self.episodes):
+            if episode.intents is not None:
+                _check_labels(
+                    f"{self.source}, episode {number}", np.asarray(episode.intents), len(episode), self.intents
+                )
 
     def __len__(self) -> int:
         return len(self.episodes)
@@ -59,6 +78,18 @@ class Demonstrations:
 
     def __repr__(self) -> str:
         return f"Demonstrations({self.source!r}, episodes={len(self)}, steps={self.steps})"
+
+
+def _check_labels(where: str, labels: NDArray[Any], steps: int, names: tuple[str, ...]) -> None:
+    if labels.dtype.kind not in "iu" or labels.shape != (steps,):
+        raise UserError(
+            f"{where}: intents have shape {labels.shape} and type {labels.dtype}; "
+            f"an episode of {steps} steps needs ({steps},) whole numbers, one a step"
+        )
+    wrong = np.flatnonzero((labels < -1) | (labels >= len(names)))
+    if len(wrong):
+        valid = ", ".join(["-1 (none of them)", *(f"{index} ({name})" for index, name in enumerate(names))])
+        raise UserError(f"{where}: intent {labels[wrong[0]]} in row {wrong[0]}; the valid ones are {valid}")
 
 
 class Channels(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,24 +27,30 @@ class SharedControl(VecEnvWrapper):
     (as given), `executed_action` (D,), `operator_mask` (D,) bool, `intent`, and `operator_errors`, the number of
     commands refused in this episode so far. A command that is not D finite numbers is refused: it counts as all zeros,
     so the operator's dimensions hold still, and `operator_error` says why. A `terminal_observation` has the mask of the
-    finished episode and no command.
+    finished episode and no command. `pursued` is the task that the operator is after: the first of `intent` that is not
+    in the world's `completed`, or None.
+
+    With the names `tell`, somebody tells the assistant: the observation also has `intent` (B,) int64, the index in
+    `tell` of the task that the operator pursues now, and -1 when it pursues none of them.
 
     An episode's draws come from its own generator, made of `seed` and the episode's seed (`reset_infos[i]["seed"]`) or,
     for environments that report none, of `seed`, the index i and the number of the episode. So they do not depend on
     the number of environments, nor the operator's on the channels. `simulators` are given to the operator: those
     that the vector environment shows, a DummyVecEnv's bare environments, or none when they live in other processes.
 
-    Raises `UserError` for spaces that are not vectors, channels of another width, a negative seed, and for an assistant
-    whose actions are not (B, D) finite numbers.
+    Raises `UserError` for spaces that are not vectors, channels of another width, a negative seed, names in `tell` that
+    are not different strings, and for an assistant whose actions are not (B, D) finite numbers.
     """
 
-    def __init__(self, venv: VecEnv, operator: Operator, channels: Channels, seed: int = 0) -> None:
+    def __init__(
+        self, venv: VecEnv, operator: Operator, channels: Channels, seed: int = 0, tell: Sequence[str] = ()
+    ) -> None:
         box = _check_spaces(venv)
         self._dim, self._low, self._high = box.shape[0], box.low, box.high
-        observation_space = spaces.Dict(
-            {"state": venv.observation_space, "operator_action": box, "operator_mask": spaces.MultiBinary(self._dim)}
-        )
-        super().__init__(venv, observation_space=observation_space)
+        self._tell = _check_names(tell)
+        seen = {"state": venv.observation_space, "operator_action": box, "operator_mask": spaces.MultiBinary(self._dim)}
+        told = {"intent": spaces.Discrete(len(self._tell) + 1, start=-1)} if self._tell else {}
+        super().__init__(venv, observation_space=spaces.Dict({**seen, **told}))
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise UserError(f"the seed must be a whole number of at least 0, got {seed!r}")
         width = channels.sample(1, np.random.default_rng(0)).shape[-1]
@@ -56,6 +63,7 @@ class SharedControl(VecEnvWrapper):
         self._mask = np.zeros((self.num_envs, self._dim), np.bool_)
         self._command = np.zeros((self.num_envs, self._dim), np.float32)
         self._sentences: list[str | None] = [None] * self.num_envs
+        self._completed: list[tuple[str, ...]] = [()] * self.num_envs
         self._assistant = self._executed = self._command
 
     def reset(self) -> Observation:
@@ -73,6 +81,7 @@ class SharedControl(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         states, rewards, dones, infos = self.venv.step_wait()
         for i, info in enumerate(infos):
+            self._completed[i] = tuple(info.get("completed", ()))
             self._report(i, info)
             if dones[i]:
                 self._begin(i)
@@ -85,6 +94,7 @@ class SharedControl(VecEnvWrapper):
         rng = np.random.default_rng([self._seed, *entropy])
         self._mask[index] = self.channels.sample(1, rng.spawn(1)[0])[0]
         self.operator.reset(index, rng, self._mask[index].copy())
+        self._completed[index] = tuple(self.venv.unwrapped.reset_infos[index].get("completed", ()))
         self._started[index] += 1
         self._refused[index] = 0
 
@@ -100,11 +110,24 @@ class SharedControl(VecEnvWrapper):
                 self._refused[i] += 1
             else:
                 self._command[i] = np.clip(command, self._low, self._high)
-        return {
+        observation = {
             "state": states,
             "operator_action": np.where(self._mask, self._command, np.float32(0)),
             "operator_mask": self._mask.astype(np.int8),
         }
+        if self._tell:
+            observation["intent"] = np.array([self._told(i) for i in range(self.num_envs)], np.int64)
+        return observation
+
+    def _pursued(self, index: int) -> str | None:
+        """The first task of the operator's plan that is not completed."""
+        plan, completed = self.operator.intent(index), self._completed[index]
+        return next((task for task in plan if task not in completed), None)
+
+    def _told(self, index: int) -> int:
+        """Where in `tell` the task that the operator pursues is, or -1."""
+        task = self._pursued(index)
+        return self._tell.index(task) if task in self._tell else -1
 
     def _report(self, index: int, info: dict[str, Any]) -> None:
         """Who moved what in this step, and whether the operator's command was refused."""
@@ -113,6 +136,7 @@ class SharedControl(VecEnvWrapper):
         info["executed_action"] = self._executed[index].copy()
         info["operator_mask"] = self._mask[index].copy()
         info["intent"] = self.operator.intent(index)
+        info["pursued"] = self._pursued(index)
         info["operator_errors"] = int(self._refused[index])
         sentence = self._sentences[index]
         if sentence is not None:
@@ -122,6 +146,7 @@ class SharedControl(VecEnvWrapper):
                 "state": info["terminal_observation"],
                 "operator_action": np.zeros(self._dim, np.float32),
                 "operator_mask": self._mask[index].astype(np.int8),
+                **({"intent": np.int64(self._told(index))} if self._tell else {}),
             }
 
     def _check_assistant(self, actions: NDArray[Any]) -> Array:
@@ -148,6 +173,14 @@ def _check_spaces(venv: VecEnv) -> spaces.Box:
     if not (isinstance(states, spaces.Box) and len(states.shape) == 1):
         raise UserError(f"shared control needs a Box of one dimension as observation space, got {states}")
     return actions
+
+
+def _check_names(tell: Sequence[str]) -> tuple[str, ...]:
+    """The tasks that the assistant may be told. Raises `UserError` unless they are different names."""
+    names = (tell,) if isinstance(tell, str) else tuple(tell)
+    if not all(isinstance(name, str) and name for name in names) or len(set(names)) != len(names):
+        raise UserError(f"what to tell the assistant must be different names of tasks, got {list(names)}")
+    return names
 
 
 def _read_command(answer: Any, index: int, count: int, dim: int) -> Array | str:

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from autonomy.channels import FixedChannels, RandomChannels
-from autonomy.types import Channels, Mask
+from autonomy.types import Array, Channels, Mask
 from envs.imperfections import Noisy
 from envs.operators import RandomOperator
 from envs.shared_control import SharedControl
-from tests.drift import DIM, MARK, Scripted, assistance, control, drifts, play
+from tests.drift import DIM, MARK, Drift, Scripted, assistance, control, drifts, play
 
 
 def test_spaces_and_observations_agree() -> None:
@@ -150,3 +151,78 @@ def test_reports_and_observations_share_no_memory() -> None:
     assert (infos[0]["executed_action"][[0, 2]] == kept[0, [0, 2]]).all()
     infos[0]["operator_mask"][:] = True
     assert (shared.step(assistance(2))[3][0]["operator_mask"] == [True, False, True]).all()
+
+
+class Planning(Scripted):
+    """Means one plan for ever, and stands still."""
+
+    def __init__(self, n: int, plan: tuple[str, ...]) -> None:
+        super().__init__(np.zeros((n, DIM), np.float32))
+        self.plan = plan
+
+    def intent(self, index: int) -> tuple[str, ...]:
+        return self.plan
+
+
+class Finishing(Drift):
+    """Completes the task "second" in its first step and "first" in its second one, in episodes of 2 to 7 steps."""
+
+    def reset(self, **options: Any) -> tuple[Array, dict[str, Any]]:
+        state, info = super().reset(**options)
+        self._completed: tuple[str, ...] = ()
+        return state, {**info, "completed": ()}
+
+    def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        state, reward, terminated, truncated, _ = super().step(action)
+        self._completed = ("second", "first")[: len(self._completed) + 1]
+        return state, reward, terminated, truncated, {"completed": self._completed}
+
+
+def test_the_task_pursued_is_the_first_that_is_not_completed() -> None:
+    shared = SharedControl(
+        DummyVecEnv([Finishing]),
+        Planning(1, ("first", "second", "third")),
+        FixedChannels([0], DIM),
+        tell=("x", "third"),
+    )
+    shared.seed(100)
+    told, pursued = [int(shared.reset()["intent"][0])], []
+    ends = []
+    for _ in range(12):
+        observation, _, dones, infos = shared.step(assistance(1))
+        told.append(int(observation["intent"][0]))
+        pursued.append(infos[0]["pursued"])
+        ends.append(bool(dones[0]))
+        if dones[0]:
+            terminal = infos[0]["terminal_observation"]
+            assert shared.observation_space.contains(terminal)
+            assert terminal["intent"] == (1 if pursued[-1] == "third" else -1)
+    assert sum(ends) >= 2
+    step = 0
+    for t, end in enumerate(ends):
+        step += 1
+        assert pursued[t] == ("first" if step == 1 else "third")
+        assert told[t + 1] == (-1 if end or step == 1 else 1)  # a new episode begins with nothing completed
+        step = 0 if end else step
+
+
+def test_an_operator_without_a_plan_pursues_nothing() -> None:
+    shared = SharedControl(drifts(2), RandomOperator(DIM), FixedChannels([0], DIM), tell=["kettle"])
+    observation = shared.reset()
+    assert observation["intent"].dtype == np.int64
+    assert observation["intent"].tolist() == [-1, -1]
+    assert all(shared.observation_space.contains({key: value[i] for key, value in observation.items()}) for i in (0, 1))
+    assert [info["pursued"] for info in shared.step(assistance(2))[3]] == [None, None]
+
+
+def test_telling_changes_nothing_else() -> None:
+    def story(**options: Any) -> list[Any]:
+        shared = SharedControl(drifts(2), RandomOperator(DIM), RandomChannels(2, DIM), **options)
+        shared.seed(0)
+        observation, seen = shared.reset(), []
+        for _ in range(10):
+            seen.append([observation[key].tolist() for key in ("state", "operator_action", "operator_mask")])
+            observation, *_ = shared.step(assistance(2))
+        return seen
+
+    assert story() == story(tell=("kettle",))

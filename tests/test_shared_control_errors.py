@@ -98,3 +98,9 @@ def test_what_does_not_fit_is_refused_at_once() -> None:
     shared = control(1, ZeroOperator(DIM))
     with pytest.raises(UserError, match="observation space, got Dict"):
         SharedControl(shared, ZeroOperator(DIM), FixedChannels([0], DIM))
+
+
+@pytest.mark.parametrize("tell", [["kettle", "kettle"], [""], [3], [["kettle"]]])
+def test_what_to_tell_must_be_names(tell: Any) -> None:
+    with pytest.raises(UserError, match="must be different names of tasks"):
+        SharedControl(drifts(1), ZeroOperator(DIM), FixedChannels([0], DIM), tell=tell)

@@ -1,39 +1,29 @@
-"""The one training loop: any module with `.loss(states, actions, generator)` -> scalar."""
+"""The one training loop: any module that has a loss, see `autonomy.objective`."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from typing import NamedTuple, Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from autonomy.batches import Batches, Rows
 from autonomy.checks import choice, number, whole
 from autonomy.data.normaliser import Normaliser
+from autonomy.objective import loss_of, mean_loss, members_of
 from autonomy.run_directory import RunDirectory, refuse_full_disk
 from autonomy.schedules import Constant, Schedule
 from autonomy.training_state import TrainingState, snapshot, write_tensors
 from autonomy.types import UserError
 
+__all__ = ["PRECISIONS", "Loop", "Rows", "TrainingSettings", "fit"]
+
 PRECISIONS = ("float32", "bfloat16")
-VALIDATION_ROWS = 4096  # rows a forward pass: bounds the memory of validation
-
-
-class Rows(NamedTuple):
-    """Training rows: `states` (N, S) in the data's units and `actions` (N, D) in [-1, 1], on the device that trains."""
-
-    states: Tensor
-    actions: Tensor
-
-
-class HasLoss(Protocol):
-    """What the loop asks of a module."""
-
-    def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,22 +99,11 @@ def fit(
 
 def _keep(model: nn.Module, validation: Rows, run: RunDirectory) -> nn.Module:
     started = time.monotonic()
-    loss = _validate(model, validation)
+    loss = mean_loss(model, validation)
     run.truncate_metrics(-1)
     run.append_metrics({"step": 0, "validation_loss": loss, "seconds": round(time.monotonic() - started, 3)})
     write_tensors(run.model_file, snapshot(model), {"step": 0, "validation_loss": loss})
     return model.eval()
-
-
-@torch.no_grad()
-def _validate(model: nn.Module, validation: Rows) -> float:
-    """The mean loss of the held-out rows, with the same random draws at every validation."""
-    generator, total = torch.Generator().manual_seed(0), 0.0
-    model.eval()
-    for states, actions in zip(*(rows.split(VALIDATION_ROWS) for rows in validation), strict=True):
-        total += cast(HasLoss, model).loss(states, actions, generator).item() * len(states)
-    model.train()
-    return total / len(validation.states)
 
 
 class Loop:
@@ -136,6 +115,7 @@ class Loop:
         self.model, self.rows, self.validation = model, train, validation
         self.settings, self.run_directory = settings, run
         self.steps = settings.total_steps(len(train.states))
+        self.batches, self.batch_rows = Batches.of(model, train), settings.batch_size * members_of(model)
         self.spread = Normaliser.fit(train.states).std
         modules = {"model": model}
         if settings.ema is not None:
@@ -176,7 +156,7 @@ class Loop:
             losses.append(self.step(progress.step))
             progress.step += 1
             bar.update()
-        validation_loss = _validate(self.evaluated, self.validation)
+        validation_loss = mean_loss(self.evaluated, self.validation)
         if not math.isfinite(validation_loss):
             raise self._diverged(progress.step, validation_loss)
         bar.set_postfix(loss=f"{losses[-1]:.4f}", validation=f"{validation_loss:.4f}")
@@ -191,7 +171,7 @@ class Loop:
             group["lr"] = self.settings.learning_rate * self.settings.schedule(step, self.steps)
         rows = self._batch()
         with torch.autocast(rows.states.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
-            loss = cast(HasLoss, self.model).loss(*rows, self.generator)
+            loss = loss_of(self.model, rows, self.generator)
         optimiser.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip or math.inf)
@@ -204,14 +184,13 @@ class Loop:
         return value
 
     def _batch(self) -> Rows:
-        """Rows drawn uniformly with replacement, by the CPU generator, with noise on the states when asked for."""
-        index = torch.randint(len(self.rows.states), (self.settings.batch_size,), generator=self.generator)
-        index = index.to(self.rows.states.device)
-        states = self.rows.states[index]
-        if self.settings.state_noise:
-            noise = torch.randn(states.shape, generator=self.generator).to(states.device)
-            states = states + self.settings.state_noise * self.spread * noise
-        return Rows(states, self.rows.actions[index])
+        """Rows or windows drawn with replacement, by the CPU generator, with noise on the states when asked for."""
+        index = self.batches.draw(self.batch_rows, self.generator)
+        batch = self.rows.at(index.to(self.rows.states.device))
+        if not self.settings.state_noise:
+            return batch
+        noise = torch.randn(batch.states.shape, generator=self.generator).to(batch.states.device)
+        return batch._replace(states=batch.states + self.settings.state_noise * self.spread * noise)
 
     def _log(self, train_loss: float, validation_loss: float) -> None:
         progress = self.state.progress

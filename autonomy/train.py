@@ -152,10 +152,9 @@ def _device(name: Any) -> torch.device:
 def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch.device) -> tuple[Rows, Rows]:
     """Training and validation rows on `device`. Raises `UserError` when their widths are not the environment's."""
     import numpy as np
-    import torch
 
+    from autonomy.batches import Rows
     from autonomy.data.split import split
-    from autonomy.fit import Rows
 
     for part, episode in [(part, demonstrations.episodes[0]) for part in ("states", "actions")]:
         got, wanted = (
@@ -165,7 +164,7 @@ def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch
         if got != wanted:
             raise UserError(f"the data's {part} have width {got}, but env={config.env.name} has {wanted}")
     parts = split(demonstrations, config.training.validation_fraction, np.random.default_rng(config.seed))
-    first, second = (Rows(*(torch.from_numpy(array).to(device) for array in part.rows())) for part in parts)
+    first, second = (Rows.of(part, device) for part in parts)
     return first, second
 
 
@@ -177,7 +176,7 @@ def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         assistant: TorchAssistant = instantiate(config.assistant)
-    assistant.fit_normaliser(*training)
+    assistant.fit_normaliser(training.states, training.actions)
     return assistant
 
 

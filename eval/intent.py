@@ -52,7 +52,8 @@ def calibration(
         )
     env = directory.config().env
     held = [channels_of(name, env) for name in channels]
-    states, actions = some_of(held_out(directory), rows, generator)
+    chosen = some_of(held_out(directory), rows, generator)
+    states, actions = chosen.states, chosen.actions
     seed = int(torch.randint(2**62, (), generator=generator))
     masks = [torch.from_numpy(one.sample(len(states), np.random.default_rng(seed))) for one in held]
     found: Ranks = {}

@@ -49,7 +49,7 @@ def _load(run: str, precision: str) -> DensityAssistant:
 def likelihood(pair: Sequence[DensityAssistant], rows: Rows) -> str:
     """Mean log p(a | s) of both, and of the difference."""
     everything = torch.ones_like(rows.actions, dtype=torch.bool)
-    plain, quick = (assistant.intent_score(*rows, everything) for assistant in pair)
+    plain, quick = (assistant.intent_score(rows.states, rows.actions, everything) for assistant in pair)
     change = f"{(quick - plain).mean():+.4f} (at most {(quick - plain).abs().max():.3f} a row)"
     means = f"float32 {plain.mean():.4f}, int8 {quick.mean():.4f}, change {change}"
     return f"log p(a | s) of {len(plain)} held-out rows, nats: {means}"

@@ -68,7 +68,8 @@ def test_half_the_precision_learns_as_well_with_weights_and_validation_in_single
     losses = [[record[key] for record in half.metrics()] for key in ("train_loss", "validation_loss")]
     assert losses[1][-1] < 0.05 * losses[1][0]
     assert losses[1] != [record["validation_loss"] for record in single.metrics()]
-    exact = model.loss(*rows(seed=1), torch.Generator().manual_seed(0))  # type: ignore[operator]
+    held = rows(seed=1)
+    exact = model.loss(held.states, held.actions, torch.Generator().manual_seed(0))  # type: ignore[operator]
     assert exact.item() == pytest.approx(losses[1][-1])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from autonomy.data.normaliser import Normaliser
 from autonomy.density.coverage import Coverage
 from autonomy.density.masks import MaskLaw
 from autonomy.types import Array, UserError
+
+if TYPE_CHECKING:
+    from autonomy.batches import Rows
 
 
 class TorchAssistant(nn.Module, abc.ABC):
@@ -28,6 +31,10 @@ class TorchAssistant(nn.Module, abc.ABC):
     @abc.abstractmethod
     def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
         """The scalar training loss of rows `states` (B, S), in the data's units, and `actions` (B, D)."""
+
+    def training_loss(self, batch: Rows, generator: torch.Generator) -> Tensor:
+        """The scalar training loss of a batch; an assistant that reads intents, or windows of rows, has its own."""
+        return self.loss(batch.states, batch.actions, generator)
 
     @abc.abstractmethod
     def complete(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:

@@ -43,7 +43,8 @@ class DensityData:
     def content_hash(self) -> str:
         """SHA-256 of all rows, so that results of other data are never taken for these."""
         digest = hashlib.sha256()
-        for part in (*self.train, *self.validation, *self.test):
+        parts = (self.train, self.validation, self.test)
+        for part in (column for rows in parts for column in (rows.states, rows.actions)):
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()

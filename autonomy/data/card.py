@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from autonomy.data.intent_facts import NO_INTENTS, IntentFacts
 from autonomy.types import Demonstrations
 
 SATURATED = 0.999
 """An action this large, either way, is at its limit; D4RL clips to it."""
+LARGEST_STEP = 0.999
+"""Which quantile of the steps between actions counts as the largest: single jumps are mistakes of a recording."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,9 @@ class Card:
 
     `lengths`: the shortest, the median and the longest, in steps. `completions`: task -> episodes that completed it,
     the environment's tasks first. `orders`: (order, episodes), the most frequent first. `saturated`: share of actions
-    at their limit, one for each action dimension. `content_hash`: see the function.
+    at their limit, one for each action dimension. `action_steps`: for each action dimension the size of the step from
+    one action to the next, in the same episode, that 99.9% do not exceed. `intents`: what the labels say, when there
+    are any. `content_hash`: see the function.
     """
 
     source: str
@@ -34,6 +39,8 @@ class Card:
     completions: dict[str, int]
     orders: tuple[tuple[tuple[str, ...], int], ...]
     saturated: tuple[float, ...]
+    action_steps: tuple[float, ...]
+    intents: IntentFacts | None
     content_hash: str
 
     @classmethod
@@ -54,6 +61,8 @@ class Card:
             completions={task: counts[task] for task in dict.fromkeys((*demonstrations.tasks, *sorted(counts)))},
             orders=tuple(sorted(orders.items(), key=lambda item: (-item[1], item[0]))),
             saturated=tuple(float(share) for share in (np.abs(actions) >= np.float32(SATURATED)).mean(axis=0)),
+            action_steps=action_steps(demonstrations),
+            intents=IntentFacts.of(demonstrations) if demonstrations.intents else None,
             content_hash=content_hash(demonstrations),
         )
 
@@ -65,6 +74,8 @@ class Card:
             "lengths": dict(zip(("min", "median", "max"), self.lengths, strict=True)),
             "orders": [{"order": list(order), "episodes": count} for order, count in self.orders],
             "saturated": list(self.saturated),
+            "action_steps": list(self.action_steps),
+            "intents": None if self.intents is None else self.intents.as_dict(),
         }
 
     def text(self, top: int = 10) -> str:
@@ -85,7 +96,22 @@ class Card:
         if len(self.orders) > top:
             lines.append(f"         and {len(self.orders) - top} more")
         shares = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.saturated))
-        return "\n".join([*lines, f"saturated     {shares}", f"content hash  {self.content_hash}"])
+        sizes = "  ".join(f"{dim}: {size:.2f}" for dim, size in enumerate(self.action_steps))
+        labels = [NO_INTENTS] if self.intents is None else self.intents.lines(top)
+        return "\n".join(
+            [*lines, *labels, f"saturated     {shares}", f"action steps  {sizes}", f"content hash  {self.content_hash}"]
+        )
+
+
+def action_steps(demonstrations: Demonstrations) -> tuple[float, ...]:
+    """For each action dimension the 99.9% quantile of |a_t - a_(t-1)| within episodes.
+
+    It is 2, the whole range of actions, when no episode has two steps.
+    """
+    steps = np.concatenate([np.abs(np.diff(episode.actions, axis=0)) for episode in demonstrations])
+    if not len(steps):
+        return (2.0,) * steps.shape[1]
+    return tuple(float(size) for size in np.quantile(steps, LARGEST_STEP, axis=0))
 
 
 def content_hash(demonstrations: Demonstrations) -> str:

@@ -60,9 +60,24 @@ def completed(poses: NDArray[Any]) -> tuple[str, ...]:
 
     A task completes when it comes to its goal for the first time: one that was there from the start was nobody's work.
     """
+    return tuple(TASKS[task] for task in _arrivals(poses)[0])
+
+
+def next_tasks(poses: NDArray[Any], steps: int) -> NDArray[np.int64]:
+    """For each of `steps` steps the task that completes next: (steps,) indices into `TASKS`, -1 when none does.
+
+    `poses` (steps or steps + 1, 30) are those before each step and, where it is known, the one after the last. The step
+    that brings a task to its goal is still for that task. Tasks complete as in `completed`.
+    """
+    tasks, rows = _arrivals(poses)
+    return np.append(tasks, -1)[np.searchsorted(rows, np.arange(steps))]
+
+
+def _arrivals(poses: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The tasks that complete, in order, and the rows from which the step starts that completes them, both (C,)."""
     at_goal = done(poses)
     arrived = at_goal[1:] & ~at_goal[:-1]
-    if not len(arrived):
-        return ()
-    first = np.where(arrived.any(axis=0), arrived.argmax(axis=0), len(arrived))
-    return tuple(TASKS[task] for task in np.argsort(first, kind="stable") if first[task] < len(arrived))
+    tasks = np.flatnonzero(arrived.any(axis=0))
+    rows = np.array([np.argmax(arrived[:, task]) for task in tasks], np.int64)
+    order = np.argsort(rows, kind="stable")
+    return tasks[order], rows[order]

@@ -7,7 +7,7 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import minari
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from autonomy.checks import choice
 from autonomy.data import kitchen
-from autonomy.data.source import check_actions, check_observations, make_demonstrations, make_episode
+from autonomy.data.labels import Labels, check_key, check_labels
+from autonomy.data.source import check_actions, check_observations, make_demonstrations, make_episode, next_tasks
 from autonomy.types import Demonstrations, Episode, UserError
 
 CONNECTION_SECONDS = 5.0
@@ -35,15 +36,20 @@ class MinariSource:
 
     Observations are (59,) or (30,), flat or under "observation" in a dict; `obs`: "pose" (30) or "full" (59). Rewards
     are never read: what an episode completed is worked out from the object positions. Episodes of length 1 are dropped.
-    With `download`, a set that the local store lacks is fetched first. Raises `UserError` for an unusable id, task or
-    `obs`.
+    With `download`, a set that the local store lacks is fetched first. Labels are the task completed next, from the
+    object positions too, or the set's own: the step infos that `intents` names (LeRobot's are `task_index`), (T,) or
+    (T + 1,) whole numbers, -1 for none; episodes that lack them have no labels. Raises `UserError` for an unusable id,
+    task or `obs`.
     """
 
-    def __init__(self, id: str, tasks: Iterable[str], obs: str = "pose", download: bool = False) -> None:
+    def __init__(
+        self, id: str, tasks: Iterable[str], obs: str = "pose", download: bool = False, intents: str | None = None
+    ) -> None:
         self._id = _check_id(id)
         self._tasks = kitchen.check_tasks(tasks)
         self._obs = choice("obs", obs, kitchen.OBSERVATIONS)
         self._download = download
+        self._intents = check_key(intents)
 
     def load(self) -> Demonstrations:
         """Every episode of two steps or more, in the order of the data set."""
@@ -56,14 +62,31 @@ class MinariSource:
             _fetch(self._id)
         return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}")
 
-    def _episodes(self) -> Iterator[Episode]:
-        for number, (observations, actions) in enumerate(_stored(self._id)):
+    def _episodes(self) -> Iterator[tuple[Episode, Labels | None]]:
+        infos: set[str] = set()
+        for number, (observations, actions, info) in enumerate(_stored(self._id)):
             where = f"Minari data set {self._id}, episode {number}"
             _check_shapes(where, observations, actions, self._obs)
             check_actions(where, actions)
             check_observations(where, observations)
+            infos |= info.keys()
             if len(actions) >= SHORTEST_EPISODE:
-                yield make_episode(observations, actions, self._obs)
+                yield make_episode(observations, actions, self._obs), self._labels(where, observations, info)
+        if self._intents is not None and self._intents not in infos:
+            raise UserError(
+                f"no episode of Minari data set {self._id} has infos {self._intents!r}; "
+                f"data.intents names one of: {', '.join(sorted(infos)) or 'none are there'}"
+            )
+
+    def _labels(self, where: str, observations: NDArray[Any], info: Mapping[str, Any]) -> Labels | None:
+        """The labels of an episode of T steps with `observations` (T + 1, S)."""
+        steps = len(observations) - 1
+        if self._intents is None:
+            return next_tasks(observations, steps)
+        if self._intents not in info:
+            return None
+        column = np.asarray(info[self._intents])
+        return check_labels(f"{where}: infos {self._intents!r}", column, [steps, steps + 1]).part(0, steps)
 
 
 def _check_id(id: str) -> str:
@@ -81,14 +104,14 @@ def _choices() -> str:
     return f"the ids that are there: {ids}"
 
 
-def _stored(id: str) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Observations and actions of each episode. Raises `UserError` for a damaged data set."""
+def _stored(id: str) -> Iterator[tuple[NDArray[Any], NDArray[Any], Mapping[str, Any]]]:
+    """Observations, actions and infos of each episode. Raises `UserError` for a damaged data set."""
     try:
         for episode in minari.load_dataset(id):
             observations = episode.observations
             if isinstance(observations, dict):
                 observations = observations["observation"]
-            yield np.asarray(observations), np.asarray(episode.actions)
+            yield np.asarray(observations), np.asarray(episode.actions), episode.infos or {}
     except _DAMAGED as error:
         if isinstance(error, UserError):
             raise

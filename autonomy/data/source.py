@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.data import kitchen
+from autonomy.data.labels import Labels, unify
 from autonomy.types import Demonstrations, Episode, UserError
 
 
@@ -56,9 +58,18 @@ def make_episode(observations: NDArray[Any], actions: NDArray[Any], obs: str) ->
     )
 
 
-def make_demonstrations(episodes: Iterable[Episode], tasks: tuple[str, ...], source: str) -> Demonstrations:
-    """Demonstrations of at least one episode. Raises `UserError` when there is none."""
-    demonstrations = Demonstrations(tuple(episodes), tasks, source)
-    if not demonstrations.episodes:
+def next_tasks(observations: NDArray[Any], steps: int) -> Labels:
+    """The labels that the object positions in observations (steps or steps + 1, S) give: the task completed next."""
+    return Labels(kitchen.next_tasks(kitchen.poses(observations), steps), kitchen.TASKS)
+
+
+def make_demonstrations(
+    episodes: Iterable[tuple[Episode, Labels | None]], tasks: tuple[str, ...], source: str
+) -> Demonstrations:
+    """Demonstrations of at least one episode, each with its labels or None. Raises `UserError` when there is none."""
+    pairs = list(episodes)
+    if not pairs:
         raise UserError(f"{source} holds no episode of two steps or more; demonstrations need at least one")
-    return demonstrations
+    intents, names = unify([labels for _, labels in pairs])
+    labelled = (dataclasses.replace(e, intents=values) for (e, _), values in zip(pairs, intents, strict=True))
+    return Demonstrations(tuple(labelled), tasks, source, names)

@@ -15,6 +15,7 @@ import envs  # noqa: F401
 from autonomy.data.minari import MinariSource
 from autonomy.types import UserError
 from eval.cockpit.devices import DeadMan
+from eval.cockpit.handover import DEFAULT_STEP
 from eval.cockpit.loop import Loop
 from eval.cockpit.record import Recorder
 from eval.cockpit.seats import Seats
@@ -75,7 +76,7 @@ def test_each_moves_its_own_dimensions() -> None:
     drive.arbitrate("blend", 0.25)
     shot = drive.tick()
     assert shot.executed.tolist() == pytest.approx([0.25 * 0.5 + 0.75 * 0.1] * 3 + [0.1] * 6)
-    assert not drive.assistant.told["operator_mask"].any()  # type: ignore[attr-defined]
+    assert not drive.copilot.assistant.told["operator_mask"].any()  # type: ignore[attr-defined]
     drive.arbitrate("off")
     assert drive.tick().executed.tolist() == pytest.approx([0.5] * 3 + [0.0] * 6)
     with pytest.raises(UserError, match="unknown arbitration 'duel'"):
@@ -92,8 +93,9 @@ def test_who_fails_holds_still_and_the_other_goes_on() -> None:
     device.at += 1
     assistant.action = np.full(DIM, np.nan, np.float32)
     shot = drive.tick()
-    assert shot.executed.tolist() == pytest.approx([0.5] * 3 + [0.0] * 6)
+    assert shot.executed.tolist() == pytest.approx([DEFAULT_STEP] * 3 + [0.0] * 6), "who comes back takes over"
     assert "no finite action" in shot.problem
+    assert drive.tick().executed.tolist() == pytest.approx([0.5] * 3 + [0.0] * 6)
 
 
 def test_nothing_moves_after_the_end() -> None:

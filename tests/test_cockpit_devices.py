@@ -19,7 +19,7 @@ from tests.cockpit import DIM, Given, Watch
 
 def test_a_trusted_device_is_clipped_and_nothing_else() -> None:
     values = np.linspace(-2, 2, DIM).astype(np.float32)
-    found, problem = DeadMan(Given(values), DIM, clock=Watch()).read()
+    found, problem, _ = DeadMan(Given(values), DIM, clock=Watch()).read()
     assert problem == ""
     assert np.array_equal(found, np.clip(values, -1, 1))
 
@@ -34,27 +34,29 @@ def test_a_trusted_device_is_clipped_and_nothing_else() -> None:
     ],
 )
 def test_what_cannot_be_trusted_holds_still_and_says_why(values: Any, at: float, words: str) -> None:
-    found, problem = DeadMan(Given(values, at), DIM, clock=Watch()).read()
-    assert not found.any()
-    assert words in problem
-    assert problem.endswith("the operator's dimensions hold still")
+    reading = DeadMan(Given(values, at), DIM, clock=Watch()).read()
+    assert not reading.values.any()
+    assert reading.failed
+    assert words in reading.problem
+    assert reading.problem.endswith("the operator's dimensions hold still")
 
 
 def test_sliders_stay_while_somebody_is_there() -> None:
-    clock, there = Watch(), [True]
+    clock, there = Watch(), ["anna"]
     sliders = Sliders(DIM, clock)
-    pilot = DeadMan(sliders, DIM, lambda: there[0], clock)
+    pilot = DeadMan(sliders, DIM, lambda: there[0] or None, clock)
     sliders.set(2, 0.5)
     sliders.set(3, float("nan"))
     clock.now += 60
     assert pilot.read()[0].tolist() == [0, 0, 0.5, 0, 0, 0, 0, 0, 0]
-    there[0] = False
-    values, problem = pilot.read()
-    assert not values.any()
-    assert problem == "nobody drives: the operator's dimensions hold still"
+    there[0] = ""
+    reading = pilot.read()
+    assert not reading.values.any()
+    assert not reading.failed
+    assert reading.problem == "nobody drives: the operator's dimensions hold still"
     sliders.release()
-    there[0] = True
-    assert pilot.read()[1] == ""
+    there[0] = "anna"
+    assert pilot.read()[1:] == ("", "anna")
     assert not pilot.read()[0].any()
 
 

@@ -57,7 +57,7 @@ def test_assistants_and_channels_are_switched_while_it_runs(
             field(page, label).click()
             page.get_by_role("option", name=option, exact=True).click()
         second = cockpit.assistant("second")
-        eventually(lambda: cockpit.session.assistant is second)
+        eventually(lambda: cockpit.session.copilot.assistant is second)
         eventually(lambda: now(cockpit).mask.tolist() == [4 <= i < 7 for i in range(9)])
         eventually(lambda: cockpit.session.arbitration == "blend")
         steps = now(cockpit).step

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autonomy.assistants.zero import ZeroAssistant
 from autonomy.types import UserError
 from eval.cockpit.logbook import Entry, Logbook
 from eval.cockpit.panel import summary
@@ -33,7 +34,7 @@ def shot(step: int, executed: list[float], seed: int = 3, problem: str = "", end
     operator = np.where(held, np.float32(0.5), np.float32(0))
     return Snapshot(
         step, seed, np.zeros(4, np.float32), np.zeros(30), held, operator, action, action, problem, 2.0,
-        float(step > 2), ("kettle",) if step > 2 else (), ended,
+        float(step > 2), ("kettle",) if step > 2 else (), ended, np.zeros(2, np.bool_), ZeroAssistant(),
     )  # fmt: skip
 
 

@@ -17,9 +17,11 @@ from omegaconf import DictConfig
 import envs  # noqa: F401  (registers the ids)
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import choice
-from autonomy.types import Assistant, Mask
+from autonomy.run_directory import RunDirectory
+from autonomy.types import Array, Assistant, Mask
 from eval.cockpit.demonstrator import Demonstrator
 from eval.cockpit.devices import DeadMan, Device, Keys, Sliders
+from eval.cockpit.handover import action_steps
 from eval.cockpit.logbook import Logbook
 from eval.cockpit.loop import Loop
 from eval.cockpit.record import Recorder
@@ -35,13 +37,17 @@ STEP_LIMIT, PATIENCE = 100_000, 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What a person can choose from: assistants by name, channels, task sets and noise."""
+    """What a person can choose from: assistants by name, channels, task sets and noise.
+
+    `intents`: the tasks that any of the assistants has a belief about.
+    """
 
     assistants: Mapping[str, Path]
     channels: tuple[str, ...]
     task_sets: tuple[str, ...]
     noises: tuple[str, ...]
     precision: str = "float32"
+    intents: tuple[str, ...] = ()
 
 
 class Cockpit:
@@ -65,12 +71,14 @@ class Cockpit:
         self._assistants: dict[str, Assistant] = {}
         self._kitchen = self._make_kitchen()
         self._show_to(device)
-        pilot = DeadMan(device, len(steering.labels), lambda: self.seats.driver is not None)
+        pilot = DeadMan(device, len(steering.labels), lambda: self.seats.grip)
         first = next(iter(choices.assistants))
         self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, "noise": env.noise}
         self.chosen |= {"arbitration": "dims", "weight": 0.5, "task set": env.get("task_set") or choices.task_sets[0]}
         """What was chosen last, by what."""
-        self.session = Session(self._kitchen, self.assistant(first), pilot, steering, self._mask(channels), seed)
+        mask = self._mask(channels)
+        helper, limits = self.assistant(first), self._limits(first, len(mask))
+        self.session = Session(self._kitchen, helper, pilot, steering, mask, seed, limits)
         self.latest: Snapshot | None = None
         self.ticked = threading.Event()
         """Set after every tick, for who draws: then there is time."""
@@ -103,20 +111,37 @@ class Cockpit:
         if drove and isinstance(self.device, Sliders):
             self.device.release()
 
+    def let_go(self, who: int | None) -> None:
+        """The driver lets go of all sliders before the next tick; they go back to the middle."""
+        if self._drives(who) and isinstance(self.device, Sliders):
+            self._todo.put(self.seats.let_go)
+            self._todo.put(self.device.release)
+
+    def wish(self, who: int | None, task: str) -> bool:
+        """The driver pressed a task: see `Wishes.press`. False when it was not the driver.
+
+        Raises `UserError` for a task that the present assistant has no belief about.
+        """
+        wishes = self.session.copilot.wishes
+        choice("task", task, wishes.names)
+        if self._drives(who):
+            self._todo.put(partial(wishes.press, task))
+        return self._drives(who)
+
     def take_over(self, who: int) -> None:
         """Somebody wants to drive."""
         self.seats.take(who)
 
     def slide(self, who: int | None, index: int, value: float) -> bool:
         """A slider was moved; False when it was not the driver's hand."""
-        mine = who is not None and who == self.seats.driver
+        mine = self._drives(who)
         if mine and isinstance(self.device, Sliders):
             self.device.set(index, value)
         return mine
 
     def press(self, who: int | None, key: str) -> None:
         """A key was pressed; only the driver's count."""
-        if who is not None and who == self.seats.driver and isinstance(self.device, Keys):
+        if self._drives(who) and isinstance(self.device, Keys):
             self.device.press(key)
 
     def choose(self, what: str, value: Any) -> None:
@@ -126,9 +151,11 @@ class Cockpit:
         choice.
         """
         session = self.session
-        if what in ("channels", "assistant"):
-            made: Any = self._mask(value) if what == "channels" else self.assistant(value)
-            self._todo.put(partial(setattr, session, "mask" if what == "channels" else what, made))
+        if what == "channels":
+            self._todo.put(partial(setattr, session, "mask", self._mask(value)))
+        elif what == "assistant":
+            helper = self.assistant(value)
+            self._todo.put(partial(session.use, helper, self._limits(value, len(session.mask))))
         elif what in ("arbitration", "weight"):
             self._todo.put(partial(session.arbitrate, **{what: value}))
         else:
@@ -200,6 +227,12 @@ class Cockpit:
             self.trial.ended()
             self.paused = True
 
+    def _drives(self, who: int | None) -> bool:
+        return who is not None and who == self.seats.driver
+
+    def _limits(self, assistant: str, dim: int) -> Array:
+        return action_steps(RunDirectory.open(self.choices.assistants[assistant]), dim)
+
     def _mask(self, channels: str) -> Mask:
         (mask,) = channels_of(channels, self._env).sample(1, self._rng)
         return np.asarray(mask)
@@ -209,4 +242,4 @@ class Cockpit:
         limit = STEP_LIMIT if self.trial is None else self._env.max_episode_steps
         options = {"obs": "full", "noise": self._env.noise, "max_episode_steps": limit}
         kitchen = gymnasium.make("autonomy/kitchen-v1", tasks=tasks, disable_env_checker=True, **options)
-        return Recorder(kitchen, self._env.obs)
+        return Recorder(kitchen, self._env.obs, self.choices.intents)

@@ -60,7 +60,7 @@ class Controls:
                     slider = gui.add_slider(label, -1.0, 1.0, 0.01, 0.0)
                     slider.on_update(partial(self._slide, index))
                     self._sliders.append(slider)
-            self._button("Let go", self._release)
+            self._button("Let go", self._let_go)
         elif isinstance(device, Keys):
             for key, (index, direction) in device.keys.items():
                 command = gui.add_command(f"{labels[index]} {'+' if direction > 0 else '-'}", hotkey=key)  # type: ignore[arg-type]
@@ -109,9 +109,16 @@ class Controls:
         if event.client_id is not None and not self._cockpit.slide(event.client_id, index, event.target.value):
             self._sliders[index].value = float(self._cockpit.device.read().values[index])
 
-    def _release(self, who: int) -> None:
-        for index, slider in enumerate(self._sliders):
-            self._cockpit.slide(who, index, 0.0)
+    def wish(self, event: viser.GuiEvent[Any], task: str) -> None:
+        """A task was pressed: see `Cockpit.wish`."""
+        try:
+            self._cockpit.wish(event.client_id, task)
+        except UserError as error:  # another assistant has taken its place
+            event.client.add_notification("Not possible", str(error), color="red")  # type: ignore[union-attr]
+
+    def _let_go(self, who: int) -> None:
+        self._cockpit.let_go(who)
+        for slider in self._sliders:
             slider.value = 0.0
 
     def _pause(self, _: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -36,33 +36,56 @@ class Device(Protocol):
         ...
 
 
+class Reading(NamedTuple):
+    """`values` (N,) in [-1, 1]; `problem`: a sentence that says why they are zeros, or nothing; `holder`: in whose
+    hands the device is, None for nobody's."""
+
+    values: Array
+    problem: str
+    holder: Hashable | None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a device in somebody's hands could not be trusted."""
+        return bool(self.problem) and self.holder is not None
+
+
 class DeadMan:
-    """Reads a device of `width` values and holds still when it cannot be trusted, or when `present()` says that nobody
-    is there to hold it."""
+    """Reads a device of `width` values and holds still when it cannot be trusted, or when `holder()` says that it is in
+    nobody's hands."""
 
     def __init__(
-        self, device: Device, width: int, present: Callable[[], bool] = lambda: True, clock: Clock = time.monotonic
+        self,
+        device: Device,
+        width: int,
+        holder: Callable[[], Hashable | None] = lambda: "somebody",
+        clock: Clock = time.monotonic,
     ) -> None:
-        self._device, self._width, self._present, self._clock = device, width, present, clock
+        self._device, self._width, self._holder, self._clock = device, width, holder, clock
 
-    def read(self) -> tuple[Array, str]:
-        """The command, clipped to [-1, 1], and nothing; or zeros, and a sentence that says why."""
-        if not self._present():
-            return self._still("nobody drives")
+    def read(self) -> Reading:
+        """The command, clipped; or zeros with the problem."""
+        holder = self._holder()
+        problem = "nobody drives" if holder is None else ""
+        values = np.zeros(self._width, np.float32)
+        if not problem:
+            values, problem = self._trusted()
+        if problem:
+            return Reading(np.zeros_like(values), f"{problem}: the operator's dimensions hold still", holder)
+        return Reading(np.clip(values, -1, 1), "", holder)
+
+    def _trusted(self) -> tuple[Array, str]:
+        """What the device says, and why it must not be believed, or nothing."""
+        nothing = np.zeros(self._width, np.float32)
         try:
             command = self._device.read()
             values = np.asarray(command.values, np.float32)
         except Exception as error:  # whatever hardware and its drivers raise must not stop the loop
-            return self._still(f"the device failed: {error}")
+            return nothing, f"the device failed: {error}"
         if values.shape != (self._width,) or not np.isfinite(values).all():
-            return self._still(f"the device must give {self._width} finite numbers")
+            return nothing, f"the device must give {self._width} finite numbers"
         silent = self._clock() - command.at
-        if silent > SILENCE:
-            return self._still(f"the device has been silent for {silent:.1f} s")
-        return np.clip(values, -1, 1), ""
-
-    def _still(self, why: str) -> tuple[Array, str]:
-        return np.zeros(self._width, np.float32), f"{why}: the operator's dimensions hold still"
+        return values, f"the device has been silent for {silent:.1f} s" if silent > SILENCE else ""
 
 
 class Sliders:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import threading
+from collections.abc import Hashable
 
 import mujoco
 import numpy as np
@@ -14,9 +14,10 @@ from mjviser import ViserMujocoScene
 from envs.expert.actuation import REACH
 from envs.simulation import Vectors
 from eval.cockpit import panel
+from eval.cockpit.bars import Bars
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.controls import Controls
-from eval.cockpit.insight import Insight, look
+from eval.cockpit.insight import Insight, Onlooker
 from eval.cockpit.session import Snapshot
 from eval.cockpit.steering import Joints
 from eval.cockpit.trial import ASKING
@@ -52,8 +53,11 @@ class Page:
         self._status, self._rows = self.server.gui.add_html(""), self.server.gui.add_html("")
         self._drawn: Snapshot | None = None
         self._insight: Insight | None = None
+        self._onlooker = Onlooker()
         self._asked, self._pictures = False, itertools.count()
         self._controls = Controls(self.server, cockpit, token)
+        self._wished: Hashable = None
+        self._bars = Bars(self.server.gui, self._controls.wish)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._draw_on, daemon=True)
         self._thread.start()
@@ -87,6 +91,8 @@ class Page:
             self._draw(latest)
             if latest.ended and trial is None and not (drawn and drawn.ended):
                 self._controls.sum_up()
+        elif latest is not None and trial is None and self.cockpit.session.copilot.wishes.key != self._wished:
+            self._show_belief(latest)  # what is told while nothing moves
         self._status.content = self._headline(latest)
 
     def _draw(self, snapshot: Snapshot) -> None:
@@ -97,10 +103,17 @@ class Page:
 
     def _explain(self, snapshot: Snapshot) -> None:
         """What a trial must not tell: who does what, and what the assistant would do alone."""
-        self._insight = look(copy.copy(self.cockpit.session.assistant), snapshot)
+        self._show_belief(snapshot)
+        self._insight = self._onlooker.look(snapshot)
         turned = REACH * GHOST_TICKS * np.float64(self._insight.alone)
         self._ghost.position = self._hand_at(snapshot.positions, turned)
         self._rows.content = panel.rows(snapshot, self._insight, self._labels)
+
+    def _show_belief(self, snapshot: Snapshot) -> None:
+        """Of the snapshot, with what has been told and vetoed since."""
+        wishes = self.cockpit.session.copilot.wishes
+        self._bars.show(None if snapshot.belief is None else snapshot.belief.after(wishes))
+        self._wished = wishes.key
 
     def _headline(self, snapshot: Snapshot | None) -> str:
         seats, loop, trial = self.cockpit.seats, self.cockpit.loop, self.cockpit.trial

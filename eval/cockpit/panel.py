@@ -60,9 +60,12 @@ def status(snapshot: Snapshot, insight: Insight | None, tasks: Sequence[str], ji
         html.escape(words),
     ]
     if insight is not None:
-        parts.insert(2, f"log p(operator | state) {_gauge(insight.score, int(snapshot.mask.sum()))}")
+        given = "state" if insight.task is None else f"state, {html.escape(insight.task)}"
+        parts.insert(2, f"log p(operator | {given}) {_gauge(insight.score, int(snapshot.mask.sum()))}")
     if snapshot.problem:
         parts.append(f'<b style="color:{WRONG}">{html.escape(snapshot.problem)}</b>')
+    if snapshot.walking.any():
+        parts.append("Dimensions change hands: they walk to what is wanted.")
     if snapshot.ended:
         parts.append("<b>The episode is over.</b>")
     return _block("".join(f"<div>{part}</div>" for part in parts))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from autonomy.types import Array
 from envs.kitchens import OBSERVATIONS, pose_of
+from eval.cockpit.wishes import NOT_TOLD, Belief
 
 Note = Mapping[str, NDArray[Any]]
 
@@ -35,17 +36,25 @@ class Recorder(gymnasium.Wrapper[Array, Array, Array, Array]):
     """Records a kitchen with full observations, and shows those that the assistant reads (`obs`: pose or full).
 
     Each step of the data set has the full observation (59,), the executed action, and as infos `operator_action`,
-    `operator_mask`, `assistant_action` (D,) and `decision_ms`.
+    `operator_mask`, `assistant_action` (D,), `decision_ms`, and `handed_over` (D,), 1 for a dimension that changed
+    hands and has not caught up with what was wanted.
+
+    With names `intents` of K tasks there are also `belief` (K + 1,), the last "none of them", and `committed`, both of
+    the assistant after the step's command; `told`, an index of `intents` or -1; `vetoed` (K,). Where the assistant has
+    no belief, or does not know a task, its belief is NaN; `committed` is then -1, and K for "none of them".
     """
 
-    def __init__(self, kitchen: gymnasium.Env[Array, Array], obs: str) -> None:
+    def __init__(self, kitchen: gymnasium.Env[Array, Array], obs: str, intents: tuple[str, ...] = ()) -> None:
+        self._intents = intents
         dim = kitchen.action_space.shape[0]  # type: ignore[index]
         self._beside: dict[str, NDArray[Any]] = {
             "operator_action": np.zeros(dim, np.float32),
             "operator_mask": np.zeros(dim, np.int8),
             "assistant_action": np.zeros(dim, np.float32),
             "decision_ms": np.zeros((), np.float64),
+            "handed_over": np.zeros(dim, np.int8),
         }
+        self.note_belief(None)
         beside = self._beside
         self._collector = minari.DataCollector(kitchen, step_data_callback=lambda: _Beside(beside), record_infos=True)
         super().__init__(self._collector)
@@ -58,6 +67,21 @@ class Recorder(gymnasium.Wrapper[Array, Array, Array, Array]):
         """What is stored beside the step that follows."""
         for key, value in values.items():
             self._beside[key] = np.asarray(value, self._beside[key].dtype)
+
+    def note_belief(self, belief: Belief | None) -> None:
+        """The same of what the assistant believes."""
+        if not self._intents:
+            return
+        size = len(self._intents)
+        shares, vetoed = np.full(size + 1, np.nan), np.zeros(size, np.int8)
+        told = committed = NOT_TOLD
+        if belief is not None:
+            where = [*map(self._intents.index, belief.names), size]
+            shares[where], vetoed[where[:-1]] = belief.shares, belief.vetoed
+            committed = where[belief.committed]
+            told = NOT_TOLD if belief.told == NOT_TOLD else where[belief.told]
+        made = {"belief": shares, "vetoed": vetoed, "told": np.int64(told), "committed": np.int64(committed)}
+        self._beside.update({key: np.asarray(value) for key, value in made.items()})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         if self._steps == 0 and self._seeds:
@@ -83,7 +107,8 @@ class Recorder(gymnasium.Wrapper[Array, Array, Array, Array]):
             dataset = self._collector.create_dataset(
                 name, description=f"shared control by a person: {', '.join(tasks)}"
             )
-        dataset.storage.update_episode_metadata([{"seed": seed, "tasks": json.dumps(tasks)} for seed in seeds])
+        known = {"tasks": json.dumps(tasks), "intents": json.dumps(self._intents)}
+        dataset.storage.update_episode_metadata([{"seed": seed, **known} for seed in seeds])
         self._seeds, self._steps = [], 0
         return name
 

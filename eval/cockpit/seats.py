@@ -11,6 +11,13 @@ class Seats:
     def __init__(self) -> None:
         self._lock, self._there = threading.Lock(), set[int]()
         self._driver: int | None = None
+        self._let_go = 0
+
+    @property
+    def grip(self) -> tuple[int, int] | None:
+        """In whose hands the device is, None for nobody's; another one after a driver has let go."""
+        driver = self._driver
+        return None if driver is None else (driver, self._let_go)
 
     @property
     def driver(self) -> int | None:
@@ -32,6 +39,10 @@ class Seats:
             self._there.discard(who)
             if self._driver == who:
                 self._driver = None
+
+    def let_go(self) -> None:
+        """The driver takes the hands off the device, and stays."""
+        self._let_go += 1
 
     def take(self, who: int) -> bool:
         """Sit down at the wheel; False for somebody who is not there."""

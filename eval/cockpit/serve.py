@@ -108,7 +108,7 @@ def make(cfg: DictConfig) -> Cockpit:
     names = tuple(
         sorted(path.stem for path in (CONFIGS / "channels").glob("*.yaml") if path.stem not in ("list", "joystick"))
     )
-    choices = Choices(runs, names, tuple(TASK_SETS), tuple(NOISE), str(cfg.precision))
+    choices = Choices(runs, names, tuple(TASK_SETS), tuple(NOISE), str(cfg.precision), _intents(runs))
     held, seed = choice("channels", cfg.held, names), whole("seed", cfg.seed, 0)
     trial = None
     if cfg.trial is not None:
@@ -122,6 +122,12 @@ def _runs(cfg: DictConfig) -> dict[str, Path]:
     if OmegaConf.is_dict(cfg.run):
         return {str(name): Path(path) for name, path in cfg.run.items()}
     return {assistant_name(cfg.run): Path(cfg.run)}
+
+
+def _intents(runs: dict[str, Path]) -> tuple[str, ...]:
+    """The tasks that any of the runs was trained to tell apart."""
+    found = [RunDirectory.open(path).config().get("intents") or () for path in runs.values()]
+    return tuple(dict.fromkeys(str(name) for names in found for name in names))
 
 
 def _host(cfg: DictConfig) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ from numpy.typing import NDArray
 
 from autonomy.checks import choice, number
 from autonomy.types import Array, Assistant, Mask
-from eval.cockpit.devices import DeadMan
+from eval.cockpit.copilot import Copilot, Suggestion
+from eval.cockpit.devices import DeadMan, Reading
+from eval.cockpit.handover import DEFAULT_STEP, Handover
 from eval.cockpit.record import Recorder
 from eval.cockpit.steering import Steering
+from eval.cockpit.wishes import Belief
 
 ARBITRATIONS = ("dims", "blend", "off")
 
@@ -23,7 +27,8 @@ class Snapshot:
     """What happened at a tick. `state` (S,) is what both saw; `operator`, `assistant` and `executed` are (D,).
 
     `positions` (30,): of all joints, after it. `problem`: why somebody's dimensions hold still, or nothing. `ms`: of
-    the decision.
+    the decision. `helper` is who assisted, `memory` what it remembered before the tick, `belief` what it believed after
+    it. `walking` (D,): dimensions that changed hands and have not caught up (see `Handover`).
     """
 
     step: int
@@ -39,6 +44,10 @@ class Snapshot:
     reward: float
     completed: tuple[str, ...]
     ended: bool
+    walking: Mask
+    helper: Assistant
+    memory: Any = None
+    belief: Belief | None = None
 
 
 class Session:
@@ -46,7 +55,8 @@ class Session:
 
     Arbitration: `dims`, the operator moves what `mask` gives it and the assistant the rest; `blend`, on the operator's
     dimensions `weight` times its value and the rest of the assistant's own; `off`, nobody moves the rest. A command or
-    an action that is not finite is refused, and what it would have moved holds still.
+    an action that is not finite is refused, and what it would have moved holds still. Dimensions that change hands do
+    not jump: `limits` (D,) are the largest steps of a `Handover`, by default `DEFAULT_STEP`.
     """
 
     def __init__(
@@ -57,16 +67,26 @@ class Session:
         steering: Steering,
         mask: Mask,
         seed: int = 0,
+        limits: Array | None = None,
     ) -> None:
-        self.kitchen, self.assistant, self.pilot, self.steering, self.mask = kitchen, assistant, pilot, steering, mask
+        self.kitchen, self.pilot, self.steering, self.mask = kitchen, pilot, steering, mask
         self.arbitration, self.weight = "dims", 0.5
+        self.handover = Handover(np.full(len(mask), DEFAULT_STEP, np.float32))
+        self.use(assistant, self.handover.limits if limits is None else limits)
         self.reset(seed)
+
+    def use(self, assistant: Assistant, limits: Array) -> None:
+        """From now on `assistant` helps, with the `limits` (D,) of its demonstrations. It remembers nothing yet, and
+        has been told nothing."""
+        self.copilot, self.handover.limits = Copilot(assistant), limits
 
     def reset(self, seed: int) -> None:
         """Begin the episode `seed`."""
         self._state, info = self.kitchen.reset(seed=seed)
         self._seed, self._steps, self._reward, self._ended = int(info["seed"]), 0, 0.0, False
-        self._memory: Any = None
+        self._completed: tuple[str, ...] = ()
+        self.copilot.reset()
+        self.handover.reset()
 
     def arbitrate(self, arbitration: str | None = None, weight: float | None = None) -> None:
         """Change either from now on. Raises `UserError` for an unknown arbitration or a weight outside [0, 1]."""
@@ -77,37 +97,25 @@ class Session:
 
     def tick(self) -> Snapshot:
         """Read the person, ask the assistant, move. After the end of the episode nothing moves until `reset`."""
-        mask = self.mask.copy()
-        values, problem = self.pilot.read()
-        operator = np.clip(self.steering.action(values, self.kitchen.unwrapped, mask), -1, 1).astype(np.float32)
+        mask, state, reading = self.mask.copy(), self._state.copy(), self.pilot.read()
+        operator = np.clip(self.steering.action(reading.values, self.kitchen.unwrapped, mask), -1, 1).astype(np.float32)
         began = time.perf_counter()
-        assistant, refused = self._suggest(np.where(mask, operator, np.float32(0)), mask)
+        suggestion = self.copilot.suggest(state, operator, mask, alone=self.arbitration == "blend")
         ms = 1e3 * (time.perf_counter() - began)
-        executed = self._combine(operator, assistant, mask)
-        state = self._state.copy()
+        executed = self._combine(operator, suggestion.action, mask)
         if not self._ended:
-            self.kitchen.note(operator_action=operator, operator_mask=mask, assistant_action=assistant, decision_ms=ms)
-            self._advance(executed)
-        problem = problem or refused
-        completed = tuple(self._info["completed"]) if self._steps else ()
+            executed = self.handover.follow(executed, *self._hands(reading, suggestion, mask))
+            self.kitchen.note(
+                operator_action=operator, operator_mask=mask, assistant_action=suggestion.action, decision_ms=ms,
+                handed_over=self.handover.walking,
+            )  # fmt: skip
+            self.kitchen.note_belief(suggestion.belief)
+            self._advance(executed, suggestion)
         return Snapshot(
-            self._steps, self._seed, state, self._positions(), mask, operator, assistant,
-            executed, problem, ms, self._reward, completed, self._ended,
+            self._steps, self._seed, state, self._positions(), mask, operator, suggestion.action, executed,
+            reading.problem or suggestion.problem, ms, self._reward, self._completed, self._ended,
+            self.handover.walking.copy(), self.copilot.assistant, suggestion.before, suggestion.belief,
         )  # fmt: skip
-
-    def _suggest(self, operator: Array, mask: Mask) -> tuple[Array, str]:
-        """The assistant's action (D,), zeros with a sentence when it is not finite. Blending asks it for all of it."""
-        told = mask if self.arbitration == "dims" else np.zeros_like(mask)
-        seen: dict[str, NDArray[Any]] = {
-            "state": self._state[None],
-            "operator_action": np.where(told, operator, np.float32(0))[None],
-            "operator_mask": told[None].astype(np.int8),
-        }
-        start = np.array([self._steps == 0])
-        action, self._memory = self.assistant.predict(seen, self._memory, start, deterministic=True)
-        if action.shape != (1, len(mask)) or not np.isfinite(action).all():
-            return np.zeros(len(mask), np.float32), "the assistant gave no finite action: its dimensions hold still"
-        return np.clip(action[0], -1, 1), ""
 
     def _combine(self, operator: Array, assistant: Array, mask: Mask) -> Array:
         if self.arbitration == "off":
@@ -116,12 +124,25 @@ class Session:
             operator = (self.weight * operator + (1 - self.weight) * assistant).astype(np.float32)
         return np.where(mask, operator, assistant)
 
+    def _hands(self, reading: Reading, suggestion: Suggestion, mask: Mask) -> tuple[list[Hashable], Mask]:
+        """Who moves each dimension, and which must stop at once since whoever moves them has failed."""
+        belief, blended = suggestion.belief, self.arbitration == "blend"
+        person: Hashable = (reading.holder, reading.failed, self.arbitration)
+        minds = (self.copilot.wishes.key, None if belief is None else belief.committed)
+        helper: Hashable = (id(self.copilot), suggestion.problem, self.arbitration, self.weight, minds)
+        both: Hashable = (person, helper)
+        failed = reading.failed or (blended and bool(suggestion.problem))
+        hands = [(both if blended else person) if held else helper for held in mask]
+        return hands, np.where(mask, failed, bool(suggestion.problem))
+
     def _positions(self) -> NDArray[np.float64]:
         simulator: Any = self.kitchen.unwrapped
         return np.array(simulator.data.qpos)
 
-    def _advance(self, executed: Array) -> None:
-        self._state, reward, terminated, truncated, self._info = self.kitchen.step(executed)
+    def _advance(self, executed: Array, suggestion: Suggestion) -> None:
+        self._state, reward, terminated, truncated, info = self.kitchen.step(executed)
         self._reward += float(reward)
         self._steps += 1
-        self._ended = terminated or truncated
+        self._ended, self._completed = terminated or truncated, tuple(info["completed"])
+        self.copilot.remember(suggestion)
+        self.copilot.wishes.forget(self._completed)

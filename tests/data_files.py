@@ -56,17 +56,26 @@ def d4rl_arrays(orders: Sequence[Sequence[str]], steps: int = 9) -> dict[str, ND
     }
 
 
-def write_hdf5(file: Path, arrays: dict[str, NDArray[Any]]) -> Path:
+def write_hdf5(file: Path, arrays: dict[str, NDArray[Any]], **names: Sequence[str]) -> Path:
+    """A file of `arrays`; `names` become the attribute `names` of the array with that key."""
     with h5py.File(file, "w") as content:
         for key, array in arrays.items():
             content[key] = array
+        for key, given in names.items():
+            content[key].attrs["names"] = list(given)
     return file
 
 
 def write_minari(
-    id: str, episodes: Sequence[tuple[Any, NDArray[Any]]], observation_space: gymnasium.Space[Any]
+    id: str,
+    episodes: Sequence[tuple[Any, NDArray[Any]]],
+    observation_space: gymnasium.Space[Any],
+    infos: Sequence[dict[str, Any] | None] | None = None,
 ) -> None:
-    """A data set in the local store, of (observations (T + 1, ...), actions (T, D)) pairs; the rewards are nonsense."""
+    """A data set in the local store, of (observations (T + 1, ...), actions (T, D)) pairs; the rewards are nonsense.
+
+    `infos`: those of each episode, none by default.
+    """
     buffers = [
         EpisodeBuffer(
             observations=observations,
@@ -74,8 +83,9 @@ def write_minari(
             rewards=[99.0] * len(action),
             terminations=[False] * len(action),
             truncations=[False] * (len(action) - 1) + [True],
+            infos=info,
         )
-        for observations, action in episodes
+        for (observations, action), info in zip(episodes, infos or [None] * len(episodes), strict=True)
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that no environment is named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from autonomy.data import kitchen
 from autonomy.data.d4rl import D4RLSource
-from autonomy.types import UserError
-from tests.data_files import d4rl_arrays, write_hdf5
+from autonomy.data.labels import stretches
+from autonomy.types import Demonstrations, UserError
+from tests.data_files import HUMAN, d4rl_arrays, write_hdf5
 
 TASKS = ("microwave", "kettle", "bottom burner", "light switch")
 ORDERS = [("kettle", "microwave"), ("hinge cabinet",), ("light switch", "kettle", "top burner")]
@@ -176,3 +179,85 @@ def test_actions_at_the_limits_are_valid(tmp_path: Path, arrays: Arrays) -> None
     arrays["actions"][0] = 1.0
     arrays["actions"][1] = -1.0
     assert len(D4RLSource(str(write_hdf5(tmp_path / "a.hdf5", arrays)), TASKS).load()) == 3
+
+
+def _labels(demonstrations: Demonstrations) -> list[list[str] | None]:
+    """The labels of each episode by name; "" for none of them."""
+    names = (*demonstrations.intents, "")
+    return [None if e.intents is None else [names[label] for label in e.intents] for e in demonstrations]
+
+
+def test_labels_are_the_task_that_completes_next(tmp_path: Path, arrays: Arrays) -> None:
+    demonstrations = D4RLSource(str(write_hdf5(tmp_path / "a.hdf5", arrays)), TASKS).load()
+    assert demonstrations.intents == ("microwave", "kettle", "top burner", "light switch", "hinge cabinet")
+    assert _labels(demonstrations)[:2] == [
+        ["kettle"] * 4 + ["microwave"] * 4 + [""],
+        ["hinge cabinet"] * 8 + [""],
+    ]
+
+
+def test_a_file_s_own_labels_win(tmp_path: Path, arrays: Arrays) -> None:
+    arrays["phase"] = np.repeat([1, -1, 3], 9).astype(np.int8)
+    names = ("reach", "grasp", "never", "lift")
+    file = write_hdf5(tmp_path / "a.hdf5", arrays, phase=names)
+    demonstrations = D4RLSource(str(file), TASKS, intents="phase").load()
+    assert demonstrations.intents == ("grasp", "lift")  # only those that occur
+    assert _labels(demonstrations) == [["grasp"] * 9, [""] * 9, ["lift"] * 9]
+    assert [episode.completed for episode in demonstrations] == ORDERS
+    arrays["phase"] = arrays["phase"].reshape(-1, 1)
+    assert D4RLSource(str(write_hdf5(tmp_path / "b.hdf5", arrays)), TASKS, intents="phase").load().intents == ("1", "3")
+
+
+def test_files_share_names_and_may_lack_labels(tmp_path: Path, arrays: Arrays) -> None:
+    bare = write_hdf5(tmp_path / "bare.hdf5", arrays)
+    arrays["phase"] = np.repeat([0, 1, 1], 9)
+    files = [
+        write_hdf5(tmp_path / "a.hdf5", arrays, phase=["reach", "lift"]),
+        write_hdf5(tmp_path / "b.hdf5", arrays, phase=["lift", "pour"]),
+    ]
+    demonstrations = D4RLSource(map(str, [*files, bare]), TASKS, intents="phase").load()
+    assert demonstrations.intents == ("reach", "lift", "pour")
+    firsts = [labels and labels[0] for labels in _labels(demonstrations)]
+    assert firsts == ["reach", "lift", "lift", "lift", "pour", "pour", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        (np.zeros(26, int), r"a\.hdf5: phase has shape \(26,\) and type int64; labels are \(27,\) whole numbers"),
+        (np.zeros((27, 2), int), r"a\.hdf5: phase has shape \(27, 2\)"),
+        (np.zeros(27), r"a\.hdf5: phase has shape \(27,\) and type float64; labels are"),
+        (np.full(27, 2), r"a\.hdf5: phase: label 2 in row 0; the valid ones are -1 \(none\) and 0 to 1"),
+        (np.full(27, -2), r"a\.hdf5: phase: label -2 in row 0; the valid ones are -1 \(none\) and 0 to 1"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path: Path, arrays: Arrays, labels: Any, sentence: str) -> None:
+    file = write_hdf5(tmp_path / "a.hdf5", {**arrays, "phase": labels}, phase=["reach", "lift"])
+    with pytest.raises(UserError, match=sentence):
+        D4RLSource(str(file), TASKS, intents="phase").load()
+
+
+def test_labels_that_no_file_has_are_refused(tmp_path: Path, arrays: Arrays) -> None:
+    file = write_hdf5(tmp_path / "a.hdf5", {**arrays, "phase": np.zeros(27, int)})
+    with pytest.raises(UserError, match=r"no dataset 'fase' in .*a\.hdf5; .* and the first file has phase$"):
+        D4RLSource(str(file), TASKS, intents="fase").load()
+    with pytest.raises(UserError, match=r"data\.intents must be the name .* or null, got 3"):
+        D4RLSource(str(file), TASKS, intents=3)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not HUMAN.is_dir(), reason="the human demonstrations (../shared/data/kitchen) are not there")
+def test_labels_of_the_human_demonstrations() -> None:
+    demonstrations = D4RLSource(map(str, sorted(HUMAN.glob("*.hdf5"))), TASKS).load()
+    assert demonstrations.intents == tuple(task for task in kitchen.TASKS if task != "slide cabinet")
+    for episode in demonstrations:
+        assert episode.intents is not None
+        runs = [demonstrations.intents[run.intent] for run in stretches(episode.intents) if run.intent >= 0]
+        assert tuple(runs) == episode.completed
+
+
+def test_labels_are_quick() -> None:
+    poses = np.resize(d4rl_arrays([("kettle", "microwave")], 230)["observations"][:, :30], (600, 230, 30))
+    started = time.perf_counter()
+    for rows in poses:
+        kitchen.next_tasks(rows, len(rows))
+    assert time.perf_counter() - started < 1.0  # some 0.1 s for these 138,000 rows

@@ -9,6 +9,7 @@ import pytest
 from gymnasium_robotics.envs.franka_kitchen import kitchen_env
 
 from autonomy.data import kitchen
+from autonomy.data.labels import stretches
 from autonomy.types import UserError
 from envs.kitchen import Kitchen
 from envs.tasks import TASKS
@@ -86,6 +87,38 @@ def test_tasks_completed_in_one_step_come_in_the_order_of_the_table() -> None:
 
 def test_one_row_completes_nothing() -> None:
     assert kitchen.completed(data_files.poses([], 1)) == ()
+
+
+def test_a_step_is_for_the_task_that_completes_next() -> None:
+    rows = data_files.poses(["kettle", "microwave"], 7)  # rows 3 and 6 are the first at the goals
+    kettle, microwave = kitchen.TASKS.index("kettle"), kitchen.TASKS.index("microwave")
+    np.testing.assert_array_equal(kitchen.next_tasks(rows, 6), [kettle] * 3 + [microwave] * 3)
+    # Without the row after the last step nobody sees what that step does.
+    np.testing.assert_array_equal(kitchen.next_tasks(rows, 7), [kettle] * 3 + [microwave] * 3 + [-1])
+    np.testing.assert_array_equal(kitchen.next_tasks(rows[:6], 6), [kettle] * 3 + [-1] * 3)
+
+
+def test_work_that_nobody_did_is_no_label() -> None:
+    rows = data_files.poses(["kettle"], 7)
+    rows[:, 22] = -0.75  # the microwave is open from the start
+    rows[3, 23:] = data_files.START[23:]
+    rows[4:, 23:] = kitchen.GOALS["kettle"][1]
+    rows[5, 23:] = data_files.START[23:]  # the kettle leaves its goal and comes back: it is completed once
+    kettle = kitchen.TASKS.index("kettle")
+    np.testing.assert_array_equal(kitchen.next_tasks(rows, 6), [kettle] * 4 + [-1] * 2)
+
+
+def test_labels_of_two_arrivals_in_one_step_and_of_none() -> None:
+    rows = data_files.poses(["hinge cabinet"], 4)
+    rows[3, 19] = 0.37
+    np.testing.assert_array_equal(kitchen.next_tasks(rows, 3), [kitchen.TASKS.index("slide cabinet")] * 3)
+    np.testing.assert_array_equal(kitchen.next_tasks(data_files.poses([], 1), 1), [-1])
+
+
+def test_labels_agree_with_what_is_completed() -> None:
+    for order in (("kettle", "top burner", "microwave"), kitchen.TASKS[::-1]):
+        labels = kitchen.next_tasks(data_files.poses(order, 40), 39)
+        assert tuple(kitchen.TASKS[run.intent] for run in stretches(labels)) == order
 
 
 def test_an_unknown_task_names_the_valid_ones() -> None:

@@ -179,3 +179,50 @@ def test_actions_and_observations_that_are_no_numbers_are_refused(store: Path) -
     _write_nested(episodes)
     with pytest.raises(UserError, match=r"episode 0: observation inf in row 5, dimension 58"):
         MinariSource(ID, TASKS).load()
+
+
+def test_labels_are_the_task_that_completes_next(store: Path) -> None:
+    _write_nested(_episodes(12, 14))
+    demonstrations = MinariSource(ID, TASKS).load()
+    assert demonstrations.intents == ("microwave", "kettle", "bottom burner", "light switch", "hinge cabinet")
+    first = demonstrations.episodes[0].intents
+    assert first is not None
+    np.testing.assert_array_equal(first, [1] * 4 + [0] * 4 + [3] * 4)  # the last step's arrival shows after it
+
+
+def test_the_sets_own_labels_win(store: Path) -> None:
+    values = [np.repeat([2, -1], 6), np.repeat([5, 2], [5, 10])]  # T and T + 1, which begins with the reset's
+    infos: list[dict[str, Any] | None] = [{"task_index": list(value)} for value in values]
+    write_minari(ID, _episodes(12, 14, 13), FLAT, [*infos, None])
+    demonstrations = MinariSource(ID, TASKS, intents="task_index").load()
+    assert demonstrations.intents == ("2", "5")
+    first, second, third = (episode.intents for episode in demonstrations)
+    np.testing.assert_array_equal(first, np.repeat([0, -1], 6))
+    np.testing.assert_array_equal(second, np.repeat([1, 0], [5, 9]))
+    assert third is None
+
+
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ([0] * 9, r"episode 0: infos 'task_index' has shape \(9,\) .* labels are \(12,\) or \(13,\) whole numbers"),
+        ([0.5] * 12, r"episode 0: infos 'task_index' has shape \(12,\) and type float64"),
+        ([-3] * 12, r"episode 0: infos 'task_index': label -3 in row 0; the valid ones are -1 \(none\) and 0 to 99"),
+        (list(range(90, 102)), r"episode 0: infos 'task_index': label 100 in row 10; the valid ones are"),
+        (["kettle"] * 12, r"episode 0: infos 'task_index' has shape \(12,\) and type object"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(store: Path, labels: list[Any], sentence: str) -> None:
+    write_minari(ID, _episodes(12), FLAT, [{"task_index": labels}])
+    with pytest.raises(UserError, match=sentence):
+        MinariSource(ID, TASKS, intents="task_index").load()
+
+
+def test_labels_that_no_episode_has_are_refused(store: Path) -> None:
+    write_minari(ID, _episodes(12), FLAT, [{"task_index": [0] * 12, "phase": [0] * 12}])
+    with pytest.raises(UserError, match=r"no episode of .* has infos 'fase'; .*names one of: phase, task_index$"):
+        MinariSource(ID, TASKS, intents="fase").load()
+    shutil.rmtree(get_dataset_path(ID))
+    write_minari(ID, _episodes(12), FLAT)
+    with pytest.raises(UserError, match=r"has infos 'fase'; data\.intents names one of: none are there$"):
+        MinariSource(ID, TASKS, intents="fase").load()

@@ -48,6 +48,9 @@ def test_it_reads_what_the_generator_recorded() -> None:
     demonstrations = source.load()
     assert [episode.completed for episode in demonstrations] == [ORDER] * 3
     assert (demonstrations.source, demonstrations.tasks) == ("scripted: test/scripted-v1", TASKS)
+    assert demonstrations.intents == ORDER
+    for episode in demonstrations:
+        np.testing.assert_array_equal(episode.intents, [0] * 5 + [1] * 5)
     assert generate.calls == [{"dataset_id": None, "n_episodes": 3, "seed": 5, "mixture": "partial"}]
     again = source.load()
     np.testing.assert_array_equal(again.rows()[0], demonstrations.rows()[0])

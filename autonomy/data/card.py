@@ -110,7 +110,7 @@ def action_steps(demonstrations: Demonstrations) -> tuple[float, ...]:
     """
     steps = np.concatenate([np.abs(np.diff(episode.actions, axis=0)) for episode in demonstrations])
     if not len(steps):
-        return (2.0,) * steps.shape[1]
+        return tuple([2.0] * steps.shape[1])
     return tuple(float(size) for size in np.quantile(steps, LARGEST_STEP, axis=0))
 
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
+from autonomy.run_directory import RunDirectory
+from autonomy.training_state import snapshot, write_tensors
 from eval.cockpit.devices import Command
+from eval.settings import compose_config
 
 DIM = 9
+TASKS = ("microwave", "kettle", "bottom burner", "light switch")
 SECONDS = 120.0
 """That a browser without a graphics card, or a loop on a busy machine, may take."""
 
@@ -41,3 +49,23 @@ class Given:
         if isinstance(self.values, Exception):
             raise self.values
         return Command(self.values, self.at)
+
+
+def believing_run(path: Path, steps: float) -> Path:
+    """A run directory with a small MAC that has a belief over `TASKS`, as made, not trained; demonstrations that step
+    by at most `steps`."""
+    sizes = ["model.width=32", "model.depth=2", "model.components=3"]
+    made = compose_config("train", ["env=kitchen-mixed", "assistant=mac", *sizes])
+    made.inputs = made.env.state_dim + len(TASKS)
+    assistant = {
+        "_target_": "autonomy.intent.assistant.IntentAssistant",
+        "policy": OmegaConf.to_container(made.assistant, resolve=True),
+        "intents": list(TASKS),
+        "persistence": {"_target_": "autonomy.intent.persistence.Persistence", "_partial_": True, "width": 8},
+    }
+    config = OmegaConf.create({"name": "mac", "env": made.env, "assistant": assistant})
+    run = RunDirectory.create(path, config)
+    run.write_json(run.card_file, {"action_steps": [steps] * DIM})
+    torch.manual_seed(0)
+    write_tensors(run.model_file, snapshot(instantiate(config.assistant)), {})
+    return run.path

@@ -10,19 +10,22 @@ import gymnasium
 import minari
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import envs  # noqa: F401
+from autonomy.checkpoint import load_assistant
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
 from eval.cockpit.bars import caption
 from eval.cockpit.devices import DeadMan
 from eval.cockpit.handover import DEFAULT_STEP, LEAST_STEP, Handover, action_steps
+from eval.cockpit.insight import Onlooker
 from eval.cockpit.record import Recorder
 from eval.cockpit.session import Session, Snapshot
 from eval.cockpit.steering import Joints
 from eval.cockpit.wishes import Belief, Wishes
-from tests.cockpit import DIM, Given, Watch
+from tests.cockpit import DIM, Given, Watch, believing_run
 
 TASKS = ("microwave", "kettle", "light switch")
 LIMIT = 0.2
@@ -203,6 +206,32 @@ def test_what_the_same_hands_do_is_not_limited() -> None:
     shots.append(drive.tick())
     assert np.array_equal(shots[-1].executed[:3], shots[-1].operator[:3])
     assert step(shots) > 1
+
+
+@pytest.mark.parametrize("select", ["mean", "sample"])
+def test_a_look_advances_neither_memory_nor_draws(select: str, tmp_path: Path) -> None:
+    assistant = load_assistant(believing_run(tmp_path / "run", LIMIT))
+    assistant.policy.select = select  # type: ignore[attr-defined]
+    drive, _ = session(0.5)
+    drive.use(assistant, drive.handover.limits)
+    shots = [drive.tick() for _ in range(2)]
+    draws = assistant.policy._generator.get_state()  # type: ignore[attr-defined]
+    onlooker, kept = Onlooker(), belief_of(shots[-1]).shares.copy()
+    seen = [onlooker.look(shot) for shot in shots]
+    assert torch.equal(assistant.policy._generator.get_state(), draws)  # type: ignore[attr-defined]
+    assert np.array_equal(belief_of(shots[-1]).shares, kept)
+    for shot, insight in zip(shots, seen, strict=True):
+        index = belief_of(shot).likeliest
+        assert insight.task == belief_of(shot).title(index)
+        parts = (torch.from_numpy(part[None]) for part in (shot.state, shot.operator, shot.mask))
+        score = assistant.intent_score(*parts, torch.tensor([index]))  # type: ignore[attr-defined]
+        assert insight.score == pytest.approx(float(score.detach()))
+        assert insight.bands is not None
+        assert (np.diff(insight.bands[:, ~shot.mask], axis=0) > 0).all()
+    drive.copilot.wishes.press("kettle")
+    told = onlooker.look(drive.tick())
+    other = onlooker.look(drive.tick())
+    assert told.task == other.task == "kettle"
 
 
 def test_a_recording_has_the_belief_and_who_was_handed_over() -> None:

@@ -16,10 +16,13 @@ TOLD, VETOED, COMMITTED, OPEN = (43, 138, 62), (201, 42, 42), (25, 113, 194), (1
 
 
 class Bars:
-    """A button and a bar for each task of a `Belief`, and a bar for none of them. `pressed(event, task)` is called."""
+    """A button and a bar for each task of a `Belief`, and a bar for none of them. `pressed(event, task)` is called.
 
-    def __init__(self, gui: viser.GuiApi, pressed: Callable[[viser.GuiEvent[Any], str], None]) -> None:
-        self._gui, self._pressed = gui, pressed
+    `order`: where in the page, after what has a lower number.
+    """
+
+    def __init__(self, gui: viser.GuiApi, pressed: Callable[[viser.GuiEvent[Any], str], None], order: float) -> None:
+        self._gui, self._pressed, self._order = gui, pressed, order
         self._names: tuple[str, ...] = ()
         self._folder: Any = None
         self._buttons: list[Any] = []
@@ -42,7 +45,7 @@ class Bars:
         self._names, self._folder, self._buttons, self._bars = names, None, [], []
         if not names:
             return
-        self._folder = self._gui.add_folder(TITLE)
+        self._folder = self._gui.add_folder(TITLE, order=self._order)
         with self._folder:
             for name in (*names, NONE_OF_THEM):
                 none = name == NONE_OF_THEM

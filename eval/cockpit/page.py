@@ -57,7 +57,7 @@ class Page:
         self._asked, self._pictures = False, itertools.count()
         self._controls = Controls(self.server, cockpit, token)
         self._wished: Hashable = None
-        self._bars = Bars(self.server.gui, self._controls.wish)
+        self._bars = Bars(self.server.gui, self._controls.wish, self._rows.order + 0.5)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._draw_on, daemon=True)
         self._thread.start()

@@ -126,7 +126,8 @@ def _runs(cfg: DictConfig) -> dict[str, Path]:
 
 def _intents(runs: dict[str, Path]) -> tuple[str, ...]:
     """The tasks that any of the runs was trained to tell apart."""
-    found = [RunDirectory.open(path).config().get("intents") or () for path in runs.values()]
+    configs = [RunDirectory.open(path).config() for path in runs.values()]
+    found = [config.get("intents") or config.assistant.get("intents") or () for config in configs]
     return tuple(dict.fromkeys(str(name) for names in found for name in names))
 
 

@@ -56,7 +56,7 @@ def test_windows_stay_within_an_episode_and_begin_wherever_they_fit() -> None:
 
 
 def test_a_window_longer_than_every_episode_is_refused() -> None:
-    with pytest.raises(UserError, match="no episode has the 5 rows of a window; .* the valid windows are 1 to 4"):
+    with pytest.raises(UserError, match=r"no episode has the 5 rows of a window; .* the valid windows are 1 to 4"):
         Windows(rows(), 5)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from eval.probe import IMPROBABLE, Intent
+from eval.recognition import Course
 from eval.stats import Interval, mean_interval
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
 PERSON = "person"
 """The operator's name in records of trials with people."""
+BELIEF = ("belief_right", "steps_to_recognise")
+AVERAGED = ("first_intended", "deviation", "success", "intent_score", "improbable", "belief_log_score", *BELIEF)
+"""What a summary has the mean of, over the episodes that have a value."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +39,12 @@ class EpisodeRecord:
     held dimension; `improbable`: share of the commands whose rank beside the model's draws is at most `IMPROBABLE`
     (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
     `workload`: what a person answered, the unweighted mean of NASA-TLX's scales, 0 to 100; None for proxies.
-    Records of older versions lack these four, which are None then.
+
+    Of an assistant with a belief, beside an operator with a plan: `belief_right` is the share of the steps in which the
+    assistant acts for the task that the operator pursues, `belief_log_score` the mean log probability of that task in
+    nats (see `eval.recognition.Course`), `pursued` has (task, its steps, steps until the belief gives it more than
+    half) for every stretch of pursuing one task, and `steps_to_recognise` is the median of the last over the stretches.
+    Otherwise they are None. What older versions did not record is None too.
     """
 
     assistant: str
@@ -57,6 +66,10 @@ class EpisodeRecord:
     intent_score: float | None = None
     improbable: float | None = None
     workload: float | None = None
+    belief_right: float | None = None
+    belief_log_score: float | None = None
+    steps_to_recognise: float | None = None
+    pursued: tuple[tuple[str, int, int], ...] | None = None
 
 
 class Tally:
@@ -67,12 +80,14 @@ class Tally:
         self._deviations: list[float] = []
         self._ms: list[float] = []
         self._intents: list[Intent] = []
+        self._believed: list[dict[str, Any]] = []
 
     def add(self, reward: float, info: dict[str, Any], ms: float, intent: Intent | None = None) -> None:
         """Count one step: `info` as `SharedControl` reports it, `ms` the time of the assistant's call."""
         self._reward += reward
         self._ms.append(ms)
         self._intents += [] if intent is None else [intent]
+        self._believed.append({key: info[key] for key in ("belief", "completed") if key in info})
         self._error = self._error or info.get("operator_error")
         filled = ~np.asarray(info["operator_mask"], dtype=bool)
         if filled.any() and not filled.all() and not info.get("operator_error"):
@@ -100,7 +115,21 @@ class Tally:
             success=bool(info["success"]),
             intent_score=_mean([intent.score for intent in self._intents]),
             improbable=_mean([intent.rank <= IMPROBABLE for intent in self._intents]),
+            **_recognition(Course.of(self._believed)),
         )
+
+
+def _recognition(course: Course | None) -> dict[str, Any]:
+    """What a record keeps of a belief; nothing when there is none or nobody knows what is true."""
+    if course is None or not course.known.any():
+        return {}
+    found = [(course.labels[one.intent], one.stop - one.start, one.recognised) for one in course.stretches]
+    return {
+        "belief_right": course.right,
+        "belief_log_score": course.log_score,
+        "steps_to_recognise": course.steps_to_recognise,
+        "pursued": tuple(found),
+    }
 
 
 def _mean(values: Sequence[float]) -> float | None:
@@ -129,7 +158,7 @@ def read_episodes(path: Path) -> list[EpisodeRecord]:
 
 
 def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[str, Any]:
@@ -143,38 +172,40 @@ def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[st
         "reward": dataclasses.asdict(reward),
         "length": float(np.mean([record.length for record in records])),
         "tasks": {task: float(np.mean([task in record.completed for record in records])) for task in tasks},
-        "first_intended": _interval(records, lambda record: record.first_intended),
-        "deviation": _interval(records, lambda record: record.deviation),
-        "success": _interval(records, lambda record: record.success),
-        "intent_score": _interval(records, lambda record: record.intent_score),
-        "improbable": _interval(records, lambda record: record.improbable),
+        **{key: _interval([getattr(record, key) for record in records]) for key in AVERAGED},
         "ms": {key: float(np.mean([getattr(r, key) for r in records])) for key in ("ms", "ms_p50", "ms_p99")},
         "operator_errors": sum(record.operator_error is not None for record in records),
     }
 
 
-def _interval(
-    records: Sequence[EpisodeRecord], value: Callable[[EpisodeRecord], float | None]
-) -> dict[str, Any] | None:
+def _interval(values: Sequence[float | None]) -> dict[str, Any] | None:
     """Over the episodes that have a value; None when none has."""
-    values = [float(v) for v in map(value, records) if v is not None]
-    return dataclasses.asdict(mean_interval(values)) if values else None
+    found = [float(value) for value in values if value is not None]
+    return dataclasses.asdict(mean_interval(found)) if found else None
 
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
     """The printed comparison of several summaries, with what its numbers mean."""
+    believed = has_belief(summaries)
     names = ("assistant", "operator", "channels", "n")
-    header = (*names, "reward [95%]", "first intended", "deviation", "improbable", "ms p50 (p99)")
-    rows = [header, *(_row(summary) for summary in summaries)]
+    titles = ("right task", "recognised") if believed else ()
+    header = (*names, "reward [95%]", "first intended", "deviation", "improbable", *titles, "ms p50 (p99)")
+    rows = [header, *(_row(summary, believed) for summary in summaries)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, *_notes(summaries)])
+    return "\n".join([*lines, *_notes(summaries, believed)])
 
 
-def _row(summary: dict[str, Any]) -> tuple[str, ...]:
+def has_belief(summaries: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any of the summaries is of an assistant with a belief; those of older versions say nothing of it."""
+    return any(summary.get(key) for summary in summaries for key in BELIEF)
+
+
+def _row(summary: dict[str, Any], believed: bool) -> tuple[str, ...]:
     ms = summary["ms"]
-    numbers = [_number(summary[key]) for key in ("first_intended", "deviation", "improbable")]
+    keys = ("first_intended", "deviation", "improbable", *(BELIEF if believed else ()))
+    numbers = [_number(summary.get(key)) for key in keys]
     names = (summary["assistant"], summary["operator"], summary["channels"], str(summary["episodes"]))
     return (*names, str(Interval(**summary["reward"])), *numbers, f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})")
 
@@ -183,13 +214,14 @@ def _number(interval: dict[str, Any] | None) -> str:
     return "-" if interval is None else f"{interval['mean']:.2f}"
 
 
-def _notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
+def _notes(summaries: Sequence[dict[str, Any]], believed: bool) -> list[str]:
     low, high = summaries[0]["seeds"]
     notes = [
         f"reward: tasks done an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
         "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",
         "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions. improbable:",
         f"share of the operator's commands whose rank beside draws of p(command | state) is at most {IMPROBABLE}.",
+        *(_BELIEF_NOTES if believed else ()),
         *(f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}" for s in summaries),
         *(
             f"{_label(s)}: commands of the operator were refused in {s['operator_errors']} episodes"
@@ -198,6 +230,12 @@ def _notes(summaries: Sequence[dict[str, Any]]) -> list[str]:
         ),
     ]
     return ["", *notes]
+
+
+_BELIEF_NOTES = (
+    "right task: share of the steps in which the assistant acts for the task that the operator pursues. recognised:",
+    "steps until its belief gives that task more than half, the median over the episode's tasks.",
+)
 
 
 def _label(summary: dict[str, Any]) -> str:

@@ -10,10 +10,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
+
+from envs.expert.actuation import CONTROL_PERIOD
+from eval.recognition import Course
 
 COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 """The assistant alone blue and the operator alone orange, as in the video."""
+INTENTS = ("#4c9f70", "#e3b23c", "#8d6cab", "#d0605e", "#5aa7b5", "#a0785a", "#cf8fc4", "#6f7d3c")
+"""A colour an intent, in the order of their names, also in the video; none of them is `NEUTRAL`."""
+NEUTRAL = "#c9c9c9"
 _WIDTH, _DPI = 5.6, 170
 """Inches and dots an inch: narrow, so that the letters can be read on a telephone, and fine, for large screens."""
 
@@ -92,4 +99,45 @@ def reliability(ranks: Mapping[str, NDArray[np.float64]]) -> bytes:
     axes.set_xlabel("u")
     axes.set_ylabel("share of the ranks that are at most u")
     axes.legend(frameon=False, fontsize="small")
+    return png(figure)
+
+
+def intent_colours(names: Sequence[str]) -> list[str]:
+    """The colours of the K intents with these names and, last, of none of them."""
+    return [*(INTENTS[index % len(INTENTS)] for index in range(len(names))), NEUTRAL]
+
+
+def bands(axes: Axes, course: Course) -> None:
+    """Draw a belief over the seconds of an episode, as bands that fill [0, 1], and above it what is true.
+
+    The two stripes above the bands are the intent that the assistant acts for and the one that the operator pursues,
+    which is left white where nobody knows it. A dashed line marks every task that was done.
+    """
+    colours, times = intent_colours(course.names), CONTROL_PERIOD * np.arange(len(course.beliefs) + 1)
+    held = np.vstack([course.beliefs, course.beliefs[-1:]])  # a belief lasts until the next decision
+    axes.stackplot(times, held.T, colors=colours, lw=0, step="post")
+    for place, followed in ((1.04, course.committed), (1.13, course.truths)):
+        for index, colour in enumerate(colours):
+            steps = np.flatnonzero(followed == index)
+            axes.broken_barh([(times[step], CONTROL_PERIOD) for step in steps], (place, 0.07), color=colour, lw=0)
+    for step, _ in course.completed:
+        axes.axvline(times[step + 1], color="#222222", lw=0.9, ls=(0, (4, 3)))
+    axes.set(xlim=(0, times[-1]), ylim=(0, 1.21))
+    axes.set_yticks([0, 0.5, 1.075, 1.165], ["0", "0.5", "acts for", "truth"])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+
+
+def intent_patches(course: Course) -> list[Patch]:
+    """What a legend of `bands` shows."""
+    return [Patch(color=c, label=n) for c, n in zip(intent_colours(course.names), course.labels, strict=True)]
+
+
+def belief_over_time(course: Course) -> bytes:
+    """The picture of a belief over an episode: see `bands`."""
+    figure, axes = canvas(3.4)
+    bands(axes, course)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("belief", loc="bottom")
+    figure.legend(handles=intent_patches(course), loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     return png(figure)

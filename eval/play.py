@@ -18,6 +18,7 @@ from envs.shared_control import SharedControl
 from envs.vector import KitchenVecEnv, make_kitchens
 from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
+from eval.recognition import Witness
 
 _NOT_OPTIONS = ("name", "state_dim", "action_dim")
 
@@ -73,14 +74,16 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
 
     The assistant is made anew for each call, so that the generator of a sampling one starts from its own seed. Together
     with the fixed width of the batch this makes the records a function of `setting`, `seeds` and `batch` alone.
-    `watch(kitchens, info of the first one)` is called after every step.
+    `watch(kitchens, info of the first one)` is called after every step; where the assistant has a belief, the info has
+    it as `belief` (see `eval.recognition.Belief`). An assistant that is `told` hears what the operator pursues.
     """
     kitchens = _kitchens(json.dumps(setting.options), batch)
     kitchens.stage(seeds)
     assistant, operator, channels = (
         instantiate(part) for part in (setting.assistant, setting.operator, setting.channels)
     )
-    world = SharedControl(kitchens, operator, channels, setting.seed)
+    tell = assistant.intents if getattr(assistant, "told", False) else ()
+    world = SharedControl(kitchens, operator, channels, setting.seed, tell=tell)
     names = (setting.name, str(operator.name), str(channels.name))
     probe = Probe(assistant, [setting.seed, *seeds])
     with one_thread():
@@ -104,12 +107,13 @@ def _episodes(
     tallies = {index: Tally() for index in range(len(seeds))}
     records: dict[int, EpisodeRecord] = {}
     observation: Any = world.reset()
-    state, starts = None, np.ones(world.num_envs, dtype=bool)
+    state, starts, witness = None, np.ones(world.num_envs, dtype=bool), Witness(assistant)
     while tallies:
         seen, began = observation, time.perf_counter()
         actions, state = assistant.predict(observation, state, starts, deterministic=True)
         ms = 1e3 * (time.perf_counter() - began)
         observation, rewards, starts, infos = world.step(actions)
+        witness.note(state, infos, starts)
         if watch and 0 in tallies:
             watch(infos[0])
         intents = probe.measure(seen, [index for index in tallies if "operator_error" not in infos[index]])

@@ -113,11 +113,13 @@ def seeds_of(cfg: DictConfig) -> list[int]:
 
 
 def short_settings(run: Path) -> list[Setting]:
-    """Autonomous, operator alone, and the expert operator on `shoulder` and on `random-3`, in the run's environment."""
+    """Autonomous, the expert operator alone on `shoulder`, and shared control with it on `shoulder`, `wrist` and
+    `random-3`, in the run's environment. Alone means that the other dimensions stand still."""
     cases = (
         (run, "zero", "none"),
         (ZERO, "expert", "shoulder"),
         (run, "expert", "shoulder"),
+        (run, "expert", "wrist"),
         (run, "expert", "random-3"),
     )
     return [setting_of(str(who), [f"operator={o}", f"channels={c}"], _config(str(run)).env) for who, o, c in cases]

@@ -14,19 +14,20 @@ from eval.coverage import warn_untrained
 from eval.episodes import table
 from eval.rollout import evaluate_all, save
 from eval.settings import short_settings
+from eval.trace import write_trace
 from eval.video import record_video
 
-_FILMED = 2
-"""Which of the settings the video shows: the expert operator on `shoulder`."""
+_FILMED, _BELIEVED = 2, 3
+"""Which of the settings is filmed: the expert operator on `shoulder`; with a belief, on `wrist`, which needs one."""
 
 
 def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> str:
     """Evaluate the assistant of `run` over paired episodes; prints and returns the table.
 
-    Autonomous; the operator alone (the other dimensions stand still); shared control with the expert operator on
-    `shoulder` and on `random-3`. `evaluation`: `episodes`, `seed` of the first one, `processes` (null: all cores) and
-    `video`; the run's own configuration by default. Writes `episodes.jsonl` and `summary.json`, and a video where
-    rendering works. Raises `UserError` for a run directory that cannot be evaluated.
+    The settings are those of `eval.settings.short_settings`. `evaluation`: `episodes`, `seed` of the first one,
+    `processes` (null: all cores) and `video`; the run's own configuration by default. Writes `episodes.jsonl` and
+    `summary.json`, `belief.json` for an assistant with a belief, and a video where rendering works. Raises `UserError`
+    for a run directory that cannot be evaluated.
     """
     options = evaluation or RunDirectory.open(run).config().evaluation
     first, episodes = whole("evaluation.seed", options["seed"], 0), whole("evaluation.episodes", options["episodes"], 1)
@@ -34,8 +35,9 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     seeds = range(first, first + episodes)
     records = dict(evaluate_all(settings, seeds, processes=options["processes"], label="evaluation"))
     summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
+    believed = write_trace(settings[_BELIEVED], first, run) is not None
     if options["video"]:
-        record_video(settings[_FILMED], first, run)
+        record_video(settings[_BELIEVED if believed else _FILMED], first, run)
     for setting, group in zip(settings, (records[index] for index in range(len(settings))), strict=True):
         warn_untrained(instantiate(setting.assistant), group)
     text = table(summaries)

@@ -1,4 +1,4 @@
-"""A picture of one episode: a film strip, and under it who moves which dimension of the action, step by step.
+"""A picture of one episode: a film strip, what the assistant believes, and who moves which dimension of the action.
 
 python -m eval.strip run=DIR out=FILE.png [operator=expert channels=shoulder seed=1000]
 """
@@ -25,7 +25,9 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.expert.actuation import CONTROL_PERIOD
 from envs.vector import KitchenVecEnv
+from eval.figures import bands, intent_patches
 from eval.play import Setting, play
+from eval.recognition import Course
 from eval.settings import rollout_setting
 from eval.video import ASSISTANT, INK, OPERATOR, Frame, in_renderer, render_quickly, rendered
 
@@ -94,21 +96,42 @@ def moments(infos: Infos, count: int) -> list[int]:
 
 
 def draw(infos: Infos, frames: dict[int, Frame], labels: tuple[str, str, str]) -> bytes:
-    """The picture as a PNG of 256 colours. `labels`: the names of assistant, operator and channels."""
-    figure = Figure(figsize=(12.4, 6.2), dpi=110, facecolor="white")
+    """The picture as a PNG of 256 colours. `labels`: the names of assistant, operator and channels.
+
+    Between the frames and the dimensions is the assistant's belief, when it has one: see `eval.figures.bands`.
+    """
+    course = Course.of(infos)
+    figure = Figure(figsize=(12.4, 6.2 if course is None else 7.9), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        2, len(frames), height_ratios=[1, 1.4], left=0.05, right=0.985, top=0.86, bottom=0.085, wspace=0.03, hspace=0.14
-    )
-    chart = figure.add_subplot(grid[1, :])
-    _chart(chart, infos)
+    heights = [1, 1.4] if course is None else [1, 0.85, 1.4]
+    edges = {"left": 0.065, "right": 0.985, "top": 1 - 0.87 / figure.get_figheight(), "bottom": 0.085}
+    grid = figure.add_gridspec(len(heights), len(frames), height_ratios=heights, **edges, wspace=0.03, hspace=0.14)
+    charts = [figure.add_subplot(grid[row, :]) for row in range(1, len(heights))]
+    _chart(charts[-1], infos)
+    if course is not None:
+        _belief(charts[0], course)
     for place, step in enumerate(sorted(frames)):
-        _frame(figure.add_subplot(grid[0, place]), chart, infos, step, frames[step])
+        _frame(figure.add_subplot(grid[0, place]), charts, infos, step, frames[step])
     _words(figure, infos, labels)
     return _png(figure)
 
 
-def _frame(axes: Axes, chart: Axes, infos: Infos, step: int, frame: Frame) -> None:
+def _belief(axes: Axes, course: Course) -> None:
+    """The belief, and which band is which."""
+    bands(axes, course)
+    axes.tick_params(labelbottom=False, length=0)
+    axes.legend(
+        handles=intent_patches(course),
+        ncols=len(course.labels),
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.02),
+        borderaxespad=0.0,
+        frameon=False,
+        fontsize=9.5,
+    )
+
+
+def _frame(axes: Axes, charts: Sequence[Axes], infos: Infos, step: int, frame: Frame) -> None:
     """One frame, with a line to its time."""
     axes.imshow(frame)
     axes.set_axis_off()
@@ -122,10 +145,11 @@ def _frame(axes: Axes, chart: Axes, infos: Infos, step: int, frame: Frame) -> No
         pad=4,
     )
     when = CONTROL_PERIOD * (step + 1)
-    ends = axes.transAxes, chart.get_xaxis_transform()
+    ends = axes.transAxes, charts[0].get_xaxis_transform()
     line = ConnectionPatch((0.5, 0.0), (when, 1.0), *ends, color="0.55", lw=0.8)
     axes.figure.add_artist(line)
-    chart.axvline(when, color="0.55", lw=0.8, zorder=0)
+    for chart in charts:
+        chart.axvline(when, color="0.55", lw=0.8, zorder=0)
 
 
 def _chart(axes: Axes, infos: Infos) -> None:
@@ -154,10 +178,11 @@ def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
     text = (
         f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest: {len(last['completed'])} tasks done"
     )
-    figure.text(0.05, 0.955, text, fontsize=14, fontweight="bold", color=_rgb(INK))
+    inch = 1 / figure.get_figheight()
+    figure.text(0.05, 1 - 0.28 * inch, text, fontsize=14, fontweight="bold", color=_rgb(INK))
     if last["intent"]:
-        plan = f"the operator's plan, which the assistant is not told: {', '.join(last['intent'])}"
-        figure.text(0.05, 0.915, plan, fontsize=11, color=_rgb(INK))
+        plan = f"the operator's plan: {', '.join(last['intent'])}"
+        figure.text(0.05, 1 - 0.53 * inch, plan, fontsize=11, color=_rgb(INK))
     handles = [
         Patch(color=_rgb(OPERATOR), label="moved by the operator"),
         Patch(color=_rgb(ASSISTANT), label="moved by the assistant"),

@@ -18,7 +18,9 @@ from envs.expert.actuation import CONTROL_PERIOD
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
 from envs.vector import KitchenVecEnv
+from eval.figures import intent_colours
 from eval.play import Setting, play
+from eval.recognition import NONE_OF_THEM, Belief
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -32,6 +34,7 @@ STILLS = 4
 OPERATOR, ASSISTANT, INK, FAINT, PAPER = (217, 95, 2), (31, 119, 180), (30, 30, 30), (190, 190, 190), (250, 250, 248)
 _PALE = {OPERATOR: (253, 226, 204), ASSISTANT: (211, 229, 243)}
 _BAR, _TOP, _ROW = (112, 48), 56, 22
+_SHARES = (100, PANEL - 6)
 
 
 def record_video(setting: Setting, seed: int, folder: Path) -> Path | None:
@@ -122,19 +125,22 @@ def write_video(path: Path, frames: Sequence[Frame], fps: int = FPS) -> Path:
 def panel(info: dict[str, Any], step: int) -> Frame:
     """Who moves what, (SCENE, PANEL, 3): a row per dimension, in its mover's colour, with the executed value as a bar.
 
-    A dark tick marks the operator's own action on the dimensions that the assistant fills.
+    A dark tick marks the operator's own action on the dimensions that the assistant fills. Below are the tasks: with a
+    belief in `info`, a bar for the probability of each one.
     """
     image = Image.new("RGB", (PANEL, SCENE), PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(12)
     draw.text((8, 8), f"t = {CONTROL_PERIOD * (step + 1):4.1f} s", INK, font)
+    if info.get("operator_error"):
+        draw.text((104, 8), "command refused", OPERATOR, font)
     for left, who, colour in ((8, "operator", OPERATOR), (104, "assistant", ASSISTANT)):
         draw.rectangle((left, 30, left + 12, 42), fill=colour)
         draw.text((left + 18, 28), who, colour, font)
     dims = len(info["operator_mask"])
     for dim in range(dims):
         _row(draw, font, dim, info)
-    _tasks(draw, font, info, _TOP + dims * _ROW + 8)
+    (_beliefs if "belief" in info else _tasks)(draw, font, info, _TOP + dims * _ROW + 8)
     return np.asarray(image, dtype=np.uint8)
 
 
@@ -163,7 +169,22 @@ def _tasks(draw: ImageDraw.ImageDraw, font: Any, info: dict[str, Any], top: int)
     completed = list(info["completed"])
     others = [task for task in info["intent"] if task not in completed]
     lines = [*(f"done: {task}" for task in completed), *(f"operator wants: {task}" for task in others[:1])]
-    if info.get("operator_error"):
-        lines.append("operator's command refused")
     for row, line in enumerate(lines):
         draw.text((8, top + 15 * row), line, INK, font)
+
+
+def _beliefs(draw: ImageDraw.ImageDraw, font: Any, info: dict[str, Any], top: int) -> None:
+    """A bar an intent: framed where the assistant acts for it, with an arrow where the operator pursues it."""
+    belief: Belief = info["belief"]
+    height = min(16, (SCENE - 4 - top) // len(belief.shares))
+    small, (left, right) = font.font_variant(size=min(12, height)), _SHARES
+    for row, (name, colour) in enumerate(zip((*belief.names, NONE_OF_THEM), intent_colours(belief.names), strict=True)):
+        above, below = top + row * height, top + (row + 1) * height - 2
+        done = name in info["completed"]
+        draw.text((14, (above + below) / 2), name, FAINT if done else INK, small, anchor="lm")
+        draw.rectangle((left, above, left + (right - left) * belief.shares[row], below), fill=colour)
+        draw.rectangle((left, above, right, below), outline=INK if row == belief.committed else FAINT)
+        if done:
+            draw.text((right - 4, (above + below) / 2), "done", INK, small, anchor="rm")
+        if row == belief.truth:
+            draw.polygon(((4, above + 1), (11, (above + below) / 2), (4, below - 1)), fill=OPERATOR)

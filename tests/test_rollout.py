@@ -228,7 +228,7 @@ def test_mistakes_are_one_sentence_that_names_the_valid_choices(
     assert not (trained / "not-written").exists()
 
 
-def test_the_short_evaluation_writes_its_files_and_prints_four_rows(
+def test_the_short_evaluation_writes_its_files_and_prints_five_rows(
     trained: Path, capsys: pytest.CaptureFixture
 ) -> None:
     text = short_evaluation(trained, {"episodes": 2, "seed": 5, "processes": 1, "video": False})
@@ -236,5 +236,6 @@ def test_the_short_evaluation_writes_its_files_and_prints_four_rows(
     summaries = json.loads((trained / "summary.json").read_text())
     rows = [(s["assistant"], s["operator"], s["channels"]) for s in summaries]
     assert rows[0] == ("mac", "zero", "none")
-    assert rows[1:] == [("zero", "expert", "shoulder"), ("mac", "expert", "shoulder"), ("mac", "expert", "random-3")]
-    assert len(read_episodes(trained / "episodes.jsonl")) == 8
+    assert rows[1] == ("zero", "expert", "shoulder")
+    assert rows[2:] == [("mac", "expert", channels) for channels in ("shoulder", "wrist", "random-3")]
+    assert len(read_episodes(trained / "episodes.jsonl")) == 10

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from envs.rendering import rendering_problem
+from eval.recognition import Belief
 from eval.strip import draw, moments
 
 
@@ -50,6 +51,19 @@ def test_the_movers_colours_cover_their_dims(held: list[bool]) -> None:
     assert (red > 1000) == any(held)
     assert (blue > 1000) == (not all(held))
     assert len(picture) < 100_000
+
+
+def test_a_belief_has_a_picture_between_the_frames_and_the_dims() -> None:
+    infos = infos_of(40, {20: "kettle"}, [True] * 9)
+    frames = {5: np.full((32, 32, 3), 128, np.uint8)}
+    plain = Image.open(io.BytesIO(draw(infos, frames, ("mac", "expert", "all"))))
+    for info in infos:
+        info["belief"] = Belief(("kettle", "microwave"), np.array([0.7, 0.2, 0.1]), 0, 0)
+    picture = Image.open(io.BytesIO(draw(infos, frames, ("mac", "expert", "all"))))
+    assert (picture.width, picture.height > plain.height) == (plain.width, True)
+    pixels = [np.asarray(one.convert("RGB")).astype(int) for one in (plain, picture)]
+    without, green = ((abs(part - (0x4C, 0x9F, 0x70)).sum(-1) < 60).sum() for part in pixels)
+    assert green > 50_000 > without
 
 
 @pytest.mark.parametrize("out", ["picture.gif", "nowhere/picture.png"])

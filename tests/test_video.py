@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from envs.rendering import rendering_problem
+from eval.recognition import UNKNOWN, Belief
 from eval.settings import compose_rollout, setting_of
 from eval.video import ASSISTANT, OPERATOR, PANEL, SCENE, panel, record_video, write_video
 
@@ -43,6 +44,19 @@ def test_the_panels_bars_grow_with_the_action_and_survive_nan() -> None:
     small, large = (_pixels(panel(_info([True] * 9, value), 0), OPERATOR) for value in (0.1, 0.9))
     assert large > small
     assert panel(_info([True] * 9, float("nan")), 0).shape == (SCENE, PANEL, 3)
+
+
+def test_the_panels_beliefs_have_bars_in_the_colours_of_their_tasks() -> None:
+    tasks = ("kettle", "microwave", "light switch")
+
+    def green(share: float) -> int:
+        info = {**_info([True] * 9), "belief": Belief(tasks, np.array([share, 1 - share, 0, 0]), 1, 0)}
+        return _pixels(panel(info, 0), (0x4C, 0x9F, 0x70))
+
+    assert green(0.9) > 1.8 * green(0.45) > 200
+    many = tuple(f"task {index}" for index in range(7))
+    full = {**_info([True] * 9), "belief": Belief(many, np.full(8, 1 / 8), 7, UNKNOWN)}
+    assert _pixels(panel(full, 0)[-20:], (0xC9, 0xC9, 0xC9)) > 50  # none of them, in the last row, is not cut off
 
 
 def test_the_file_is_a_playable_mp4_and_appears_whole(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+from omegaconf import DictConfig
 from torch import nn
 
 from autonomy.run_directory import RunDirectory
@@ -42,8 +44,8 @@ class Budget:
             batch_size=batch if steps else None,
             rows_seen=steps * batch or rows,
             seconds=metrics[-1]["seconds"],
-            width=config.assistant.get("width"),
-            depth=config.assistant.get("depth"),
+            width=inner(config.assistant, "width"),
+            depth=inner(config.assistant, "depth"),
         )
 
     def __str__(self) -> str:
@@ -52,3 +54,15 @@ class Budget:
         loop = f"{self.steps} steps of {self.batch_size} rows" if self.steps else "no optimiser steps"
         size = f"{self.parameters:,} parameters" if self.steps else f"{self.parameters:,} numbers kept"
         return f"{size}{shape and f' ({shape})'}, {loop}, {self.rows_seen:,} rows seen, {self.seconds:.0f} s"
+
+
+def inner(config: DictConfig, key: str) -> Any:
+    """The value of `key` in `config` or, the outer ones first, in what it is made of; None where there is none."""
+    layer: list[Any] = [config]
+    while layer:
+        parts = [part for part in layer if isinstance(part, DictConfig)]
+        for part in parts:
+            if key in part:
+                return part[key]
+        layer = [part[name] for part in parts for name in part]
+    return None

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.assistants.build import build_assistant
 from autonomy.checks import choice
 from autonomy.density.int8 import quantise
+from autonomy.intent.assistant import MODES, IntentAssistant
 from autonomy.run_directory import RunDirectory
 from autonomy.training_state import load_weights
 from autonomy.types import Assistant, UserError
@@ -22,8 +23,12 @@ PRECISIONS = ("float32", "int8")
 SB3_ALGORITHMS = ("A2C", "DDPG", "PPO", "SAC", "TD3")  # the ones that act in a Box
 
 
-def load_assistant(run: str | Path, device: str | torch.device = "cpu", precision: str = "float32") -> Assistant:
+def load_assistant(
+    run: str | Path, device: str | torch.device = "cpu", precision: str = "float32", intent: str | None = None
+) -> Assistant:
     """The trained assistant of a run directory, ready to predict.
+
+    `intent`: filter, told or none, for an assistant that has learned intents; None for what the run says.
 
     `precision`: float32, or int8 for decisions within the control period by a wide network on a CPU; what that changes
     is printed by `python -m eval.precision`. Raises `UserError` for another one, and when the directory or one of its
@@ -34,16 +39,27 @@ def load_assistant(run: str | Path, device: str | torch.device = "cpu", precisio
     config = directory.config()
     directory.require(directory.model_file)
     try:
-        assistant = instantiate(config.assistant)
+        assistant = build_assistant(config)
     except InstantiationException as error:
         raise directory.broken(directory.config_file, error.__cause__ or error) from error
     if not isinstance(assistant, torch.nn.Module) or not isinstance(assistant, Assistant):
         raise directory.broken(directory.config_file, f"{config.assistant.get('_target_')} is not an assistant")
     load_weights(assistant, directory)
+    if intent is not None:
+        _set_mode(assistant, intent, directory)
     assistant.to(device).eval()
     if precision == "int8":
         quantise(assistant)
     return assistant
+
+
+def _set_mode(assistant: torch.nn.Module, intent: str, directory: RunDirectory) -> None:
+    """How the assistant knows the intent. Raises `UserError` for an unknown way, and for one without intents."""
+    choice("intent", intent, MODES)
+    if isinstance(assistant, IntentAssistant):
+        assistant.mode = intent
+    elif intent != "none":
+        raise UserError(f"the assistant of {directory.path} has learned no intents; the valid one is intent=none")
 
 
 def check_compatible(run: str | Path, env: DictConfig) -> None:

@@ -85,10 +85,11 @@ def fit(
     """Train `model` in place, or go on where `run` stopped, and return it with the weights of model.safetensors.
 
     On a CPU the result is a function of (model, rows, settings, seed) alone, bit for bit, however often the process was
-    killed in between (with the same number of threads). A model without parameters is only validated and saved, as step
-    0. Raises `UserError` when the loss or the gradient is not finite or the disk is full; the last checkpoint stays.
+    killed in between (with the same number of threads). A model without parameters to train is only validated and
+    saved, as step 0. Raises `UserError` when the loss or the gradient is not finite or the disk is full; the last
+    checkpoint stays.
     """
-    if next(model.parameters(), None) is None:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         return _keep(model, validation, run)
     device = train.states.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the heavy libraries are imported where they are used, so th
 
     from autonomy.assistants.base import TorchAssistant
     from autonomy.fit import Rows
+    from autonomy.intent.assistant import IntentAssistant
 
 # What may differ between the run that is resumed and the command line that resumes it.
 _FREE = ("resume", "device", "threads", "evaluation")
@@ -52,6 +53,7 @@ def train(cfg: DictConfig) -> RunDirectory:
     from autonomy.budget import Budget
     from autonomy.data.card import Card
     from autonomy.fit import fit
+    from autonomy.intent.assistant import IntentAssistant
 
     config = _resumed_config(cfg) if cfg.resume else cfg
     _check_numbers(config)
@@ -60,6 +62,7 @@ def train(cfg: DictConfig) -> RunDirectory:
     if not cfg.resume:
         RunDirectory(_path(config)).require_unused()
     demonstrations = instantiate(config.data).load()
+    _set_intents(config, demonstrations)
     training, validation = split_rows(demonstrations, config, device)
     assistant = _assistant(config, training).to(device)
     _warn_untrained(assistant)
@@ -67,7 +70,12 @@ def train(cfg: DictConfig) -> RunDirectory:
     _record_card(directory, Card.of(demonstrations).as_dict())
     directory.write_config(_kept(config))  # a resumed run may have another device or evaluation
     print(f"training in {directory.path}; after an interruption go on with resume={directory.path}", flush=True)
+    if isinstance(assistant, IntentAssistant):
+        folder = RunDirectory(directory.path / "persistence")
+        assistant.persistence.learn(training, validation, folder, config.seed)
     fit(assistant, training, validation, settings, directory, config.seed)
+    if isinstance(assistant, IntentAssistant):
+        _calibrate(assistant, training, validation, directory, config.seed)
     budget = Budget.of(assistant, len(training.states), directory)
     directory.write_json(directory.budget_file, dataclasses.asdict(budget))
     print(f"budget: {budget}", flush=True)
@@ -168,16 +176,50 @@ def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch
     return first, second
 
 
+def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
+    """Write into `config` which intents the demonstrations name and, with them, how much a policy reads.
+
+    Says in one sentence on stderr what labels would add when there are none.
+    """
+    wanted = OmegaConf.select(config, "intent._target_") is not None
+    if wanted and not demonstrations.intents:
+        print(
+            "note: the demonstrations have no labels of intents; with them the assistant would work out what the"
+            " operator is after, and remember it from step to step",
+            file=sys.stderr,
+        )
+    names = list(demonstrations.intents) if wanted else []
+    OmegaConf.update(config, "intents", names, force_add=True)
+    OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)
+
+
 def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:
     """A new assistant, initialised by the seed, with the normaliser of the training rows."""
     import torch
-    from hydra.utils import instantiate
+
+    from autonomy.assistants.build import build_assistant
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        assistant: TorchAssistant = instantiate(config.assistant)
-    assistant.fit_normaliser(training.states, training.actions)
+        assistant = build_assistant(config)
+    assistant.fit_rows(training)
     return assistant
+
+
+def _calibrate(
+    assistant: IntentAssistant, training: Rows, validation: Rows, directory: RunDirectory, seed: int
+) -> None:
+    """Fit the belief to held-out demonstrations, and save it beside the weights."""
+    import torch
+
+    from autonomy.intent.calibration import calibrate
+    from autonomy.training_state import read_tensors, snapshot, write_tensors
+
+    score = calibrate(assistant, training, validation, torch.Generator().manual_seed(seed))
+    note = read_tensors(directory, directory.model_file)[1]
+    write_tensors(directory.model_file, snapshot(assistant), {**note, "belief": score})
+    temper, floor = assistant.filter.temper, assistant.filter.floor
+    print(f"belief: {score:.3f} nats a step in held-out intents, temper {temper:g}, floor {floor:g}", flush=True)
 
 
 def _warn_untrained(assistant: TorchAssistant) -> None:

@@ -51,6 +51,10 @@ class TorchAssistant(nn.Module, abc.ABC):
         """
         self.normaliser = Normaliser.fit(states)
 
+    def fit_rows(self, rows: Rows) -> None:
+        """`fit_normaliser` of training rows; an assistant that reads intents takes them too."""
+        self.fit_normaliser(rows.states, rows.actions)
+
     @torch.no_grad()
     def predict(
         self,
@@ -60,16 +64,22 @@ class TorchAssistant(nn.Module, abc.ABC):
         deterministic: bool = True,
     ) -> tuple[Array, Any]:
         """See `autonomy.types.Assistant`. Raises `UserError` for a state, action or mask of the wrong width."""
+        states, operator, mask = self.read(observation)
+        filled = self.complete(states, operator, mask).clamp(-1, 1)
+        return torch.where(mask, operator, filled).cpu().numpy(), state
+
+    def read(self, observation: Mapping[str, NDArray[Any]]) -> tuple[Tensor, Tensor, Tensor]:
+        """States (B, S), the operator's action (B, D), clipped, and its mask (B, D) bool, on the weights' device.
+
+        Raises `UserError` for a state, action or mask of the wrong width.
+        """
         device = self.normaliser.mean.device
         states, operator, mask = (
             torch.as_tensor(np.asarray(observation[key]), device=device)
             for key in ("state", "operator_action", "operator_mask")
         )
         self._check(states, operator, mask)
-        mask = mask.bool()
-        operator = operator.float().clamp(-1, 1)
-        filled = self.complete(states.float(), operator, mask).clamp(-1, 1)
-        return torch.where(mask, operator, filled).cpu().numpy(), state
+        return states.float(), operator.float().clamp(-1, 1), mask.bool()
 
     def _check(self, states: Tensor, operator: Tensor, mask: Tensor) -> None:
         widths = (states.shape[-1], operator.shape[-1], mask.shape[-1])

@@ -1,8 +1,6 @@
-"""What every assistant that completes the operator's action by a density shares."""
+"""The assistant that completes the operator's action by a density, whichever it is."""
 
 from __future__ import annotations
-
-import abc
 
 import torch
 from torch import Tensor
@@ -10,26 +8,35 @@ from torch import Tensor
 from autonomy.assistants.base import TorchAssistant
 from autonomy.checks import choice, whole
 from autonomy.density.base import Density
-from autonomy.density.conditional import MixtureConditional
 from autonomy.density.coverage import Coverage, coverage
+from autonomy.density.ensemble import Ensemble
 from autonomy.density.masks import MaskLaw
 from autonomy.density.protocols import CompletionProtocol
 
 
-class DensityAssistant(TorchAssistant, abc.ABC):
+class DensityAssistant(TorchAssistant):
     """p(a | s) as `density`, whose context are the normalised states; `masks` is the law of what operators hold.
 
     select: `mean` (the conditional mean, dimension after dimension: it drifts on where a mode would stall), `mode` (the
     conditional mode), `component` (the heaviest component's mean), `sample`, `density` (the component mean of the
     highest density), or `best-of-n` (of `candidates` samples the one of the highest density). Draws come from a
-    generator of its own, made of `seed`. `SELECTS` are those of densities whose conditionals are mixtures.
+    generator of its own, made of `seed`. With `members` > 1 the density's network has as many, and the density is their
+    `Ensemble`. `select` is one of the density's `picks` or best-of-n.
     """
 
-    SELECTS: tuple[str, ...] = (*MixtureConditional.picks(), "best-of-n")
-
-    def __init__(self, density: Density, masks: MaskLaw, select: str, candidates: int, seed: int) -> None:
+    def __init__(
+        self,
+        density: Density,
+        masks: MaskLaw,
+        select: str = "mean",
+        candidates: int = 16,
+        seed: int = 0,
+        members: int = 1,
+    ) -> None:
+        density = density if members == 1 else Ensemble(density, members)
         super().__init__(density.context_dim, density.dim)
-        self.select = choice("select", select, self.SELECTS)
+        self.members = members
+        self.select = choice("select", select, (*density.picks, "best-of-n"))
         self.density, self.masks, self.candidates = density, masks, whole("candidates", candidates, 1)
         self._generator = torch.Generator().manual_seed(seed)
 

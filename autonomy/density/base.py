@@ -7,6 +7,7 @@ import abc
 import torch
 from torch import Tensor, nn
 
+from autonomy.density.conditional import Conditional
 from autonomy.density.protocols import DecompositionProtocol
 from autonomy.types import UserError
 
@@ -19,11 +20,12 @@ class Density(nn.Module, abc.ABC):
     `UserError` for masks that overlap, an empty query, other types or widths, and values that are not finite.
 
     `protocol` says which nodes training visited and how queries are split; None where there are no nodes. `joint_only`:
-    whether the query has to be everything and the evidence nothing.
+    whether the query has to be everything and the evidence nothing. `picks` are the names that `complete` takes.
     """
 
     protocol: DecompositionProtocol | None = None
     joint_only: bool = False
+    picks: tuple[str, ...] = Conditional.picks()
 
     def __init__(self, dim: int, context_dim: int = 0) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ class Density(nn.Module, abc.ABC):
     ) -> Tensor:
         """`x` with its missing dimensions filled in, (B, D): one after the other, each by `pick` of its conditional.
 
-        `pick` is sample, mean, mode or another name that `Conditional.pick` of this density takes.
+        `pick` is sample, mean, mode or another one of this density's `picks`.
         """
         self._check_masks(x, evidence=evidence)
         return self._complete(x, evidence, self._checked(x, evidence, context), pick, generator)
@@ -191,6 +193,9 @@ class Density(nn.Module, abc.ABC):
         """`quantile` of what has been checked."""
         raise UserError(f"a {type(self).__name__} knows the joint only, not its conditionals")
 
+    def check_values(self, x: Tensor, read: Tensor) -> None:
+        """Raise `UserError` when a value of `x` (B, D) where `read` is True is none that its dimension can have."""
+
     def _drawn_along(self, x: Tensor) -> Tensor | None:
         """The places (B, D) by which drawing walks, for `log_prob`; None where there are no orders."""
         return None if self.protocol is None else self.protocol.ranks.to(x.device).expand(len(x), -1)
@@ -211,7 +216,7 @@ class Density(nn.Module, abc.ABC):
                 raise UserError(f"{name} must be {wanted}, got {tuple(mask.shape)} of {mask.dtype}")
 
     def _checked(self, x: Tensor, read: Tensor, context: Tensor | None) -> Tensor:
-        """The context (B, C). Raises `UserError` for one of another shape and for values that are not finite."""
+        """The context (B, C). Raises `UserError` for one of another shape and for impossible values."""
         context = x.new_zeros(len(x), 0) if context is None else context
         if context.shape != (len(x), self.context_dim):
             raise UserError(f"context must be {(len(x), self.context_dim)}, got {tuple(context.shape)}")
@@ -219,6 +224,7 @@ class Density(nn.Module, abc.ABC):
             if wrong.any():
                 row, column = wrong.nonzero()[0].tolist()
                 raise UserError(f"{name} is not finite in row {row}, dimension {column}; give finite numbers")
+        self.check_values(x, read)
         return context
 
 

@@ -18,6 +18,7 @@ class Flow(Density):
     """
 
     joint_only = True
+    picks = ("sample",)
 
     def __init__(
         self, dim: int, context_dim: int = 0, width: int = 512, depth: int = 4, floor: float = 0.02, transforms: int = 3

@@ -25,6 +25,7 @@ class GaussianMixture(AutoregressiveDensity):
     `covariances` (K, D + C, D + C). Raises `UserError` for other shapes and for matrices that are no covariances.
     """
 
+    picks = MixtureConditional.picks()
     weights: Tensor
     means: Tensor
     covariances: Tensor

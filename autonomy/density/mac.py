@@ -6,15 +6,14 @@ import torch
 from torch import Tensor
 
 from autonomy.density.autoregressive import AutoregressiveDensity
-from autonomy.density.conditional import MixtureConditional
-from autonomy.density.mixture import MixtureHead
-from autonomy.density.network import ResidualMLP, known_inputs
+from autonomy.density.conditional import Conditional
+from autonomy.density.networks.base import Network
 from autonomy.density.protocols import DecompositionProtocol
 from autonomy.types import UserError
 
 
 class MAC(AutoregressiveDensity):
-    """One network for p(x_i | x_e, context), any i and any observed subset e.
+    """p(x_i | x_e, context), any i and any observed subset e, all answered by one `network`.
 
     Training draws a node e and the dimension that follows it from `protocol` and maximises
     `edge * log p(x_following | x_e, c) + (1 - edge) * mean over unobserved i of log p(x_i | x_e, c)`: the first term
@@ -25,55 +24,47 @@ class MAC(AutoregressiveDensity):
     in training; each row draws its own strength uniformly below it, and the network is not told.
 
     `regression` adds that weight times the squared error (E[x_i | x_e, c] - x_i)^2 to each edge's loss: the likelihood
-    alone leaves the conditional mean to its most confident components. `centred`: see `MixtureHead`.
+    alone leaves the conditional mean to its most confident components. Both concern continuous dimensions alone.
     """
 
     def __init__(
         self,
-        dim: int,
-        context_dim: int,
+        network: Network,
         protocol: DecompositionProtocol,
-        width: int = 512,
-        depth: int = 4,
-        components: int = 20,
-        floor: float = 0.02,
         edge: float = 0.5,
         evidence_noise: float = 0.0,
         regression: float = 0.0,
-        dropout: float = 0.0,
-        centred: bool = False,
     ) -> None:
-        super().__init__(dim, context_dim)
+        super().__init__(network.dim, network.context_dim)
         if not 0 <= edge <= 1 or min(evidence_noise, regression) < 0:
             given = f"{edge}, {evidence_noise} and {regression}"
             raise UserError(f"edge must be in [0, 1], evidence_noise and regression at least 0, got {given}")
-        if protocol.dim != dim:
-            raise UserError(f"the protocol is for {protocol.dim} dimensions, but the density has {dim}")
-        self.protocol = protocol
+        if protocol.dim != self.dim:
+            raise UserError(f"the protocol is for {protocol.dim} dimensions, but the density has {self.dim}")
+        self.network, self.protocol, self.picks = network, protocol, network.picks
         self.edge, self.evidence_noise, self.regression = edge, evidence_noise, regression
-        self.head = MixtureHead(dim, components, floor, centred)
-        self.trunk = ResidualMLP(2 * dim + context_dim, self.head.width, width, depth, dropout)
 
-    def conditionals(self, x: Tensor, evidence: Tensor, context: Tensor) -> MixtureConditional:
-        mixtures: MixtureConditional = self.head(self.trunk(known_inputs(x, evidence, context)))
-        return mixtures
+    def conditionals(self, x: Tensor, evidence: Tensor, context: Tensor) -> Conditional:
+        return self.network.all(x, evidence, context)
 
-    def step(self, x: Tensor, path: Tensor, dims: Tensor, context: Tensor) -> MixtureConditional:
-        known = path < path.gather(1, dims[:, None])
-        return self.head.at(self.trunk.part(known_inputs(x, known, context), dims, self.dim), dims)
+    def step(self, x: Tensor, path: Tensor, dims: Tensor, context: Tensor) -> Conditional:
+        return self.network.at(x, path < path.gather(1, dims[:, None]), dims, context)
+
+    def check_values(self, x: Tensor, read: Tensor) -> None:
+        self.network.check(x, read)
 
     def _step_bytes(self) -> int:
-        layers = self.trunk.entry.in_features + 5 * self.trunk.entry.out_features
-        return self.trunk.entry.weight.element_size() * (layers + 8 * self.head.components)
+        return self.network.step_bytes()
 
     def loss(self, x: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         """The scalar training loss, nats per dimension; masks and noise come from the `generator`, on its device."""
         known, following = (mask.to(x.device) for mask in self.protocol.sample(len(x), generator))
         seen = self._corrupt(x, generator) if self.evidence_noise else x
-        mixtures = self.conditionals(seen, known, context)
-        edges = -mixtures.log_prob(x)
+        conditionals = self.network.all(seen, known, context)
+        edges = -conditionals.log_prob(x)
         if self.regression:
-            edges = edges + self.regression * (mixtures.mean - x).square()
+            errors = torch.where(self.network.numeric, conditionals.mean - x, 0.0)
+            edges = edges + self.regression * errors.square()
         walked = torch.where(following, edges, 0.0).sum(1)
         out_edges = torch.where(known, 0.0, edges).sum(1) / (~known).sum(1)
         return (self.edge * walked + (1 - self.edge) * out_edges).mean()
@@ -81,4 +72,4 @@ class MAC(AutoregressiveDensity):
     def _corrupt(self, x: Tensor, generator: torch.Generator) -> Tensor:
         strength = self.evidence_noise * torch.rand(len(x), 1, generator=generator, device=generator.device)
         noise = torch.randn(x.shape, generator=generator, device=generator.device)
-        return x + (strength * noise).to(x.device)
+        return x + torch.where(self.network.numeric, (strength * noise).to(x.device), 0.0)

@@ -26,6 +26,8 @@ class MADE(AutoregressiveDensity):
     whole densities instead. `autonomy.density.bounds` averages over orders.
     """
 
+    picks = MixtureConditional.picks()
+
     def __init__(
         self,
         dim: int,

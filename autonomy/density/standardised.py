@@ -24,6 +24,7 @@ class Standardised(Density):
         if mean.shape != (self.dim,) or scale.shape != (self.dim,) or not bool((scale > 0).all()):
             raise UserError(f"mean and scale must be ({self.dim},) with scale > 0, got {mean.shape} and {scale.shape}")
         self.density, self.protocol, self.joint_only = density, density.protocol, density.joint_only
+        self.picks = density.picks
         self.register_buffer("shift", mean)
         self.register_buffer("scale", scale)
 
@@ -34,6 +35,9 @@ class Standardised(Density):
     def standard(self, x: Tensor) -> Tensor:
         """The standardised values z of x (B, D)."""
         return (x - self.shift) / self.scale
+
+    def check_values(self, x: Tensor, read: Tensor) -> None:
+        self.density.check_values(self.standard(x), read)
 
     def _log_prob(
         self, x: Tensor, query: Tensor, evidence: Tensor, context: Tensor, ranks: Tensor | None = None

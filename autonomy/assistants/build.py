@@ -1,0 +1,28 @@
+"""From a run's configuration to an assistant."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from autonomy.assistants.base import TorchAssistant
+from autonomy.assistants.committee import Committee
+
+
+def build_assistant(config: DictConfig) -> TorchAssistant:
+    """The assistant that `config` (configs/train.yaml, resolved or not) describes, with new weights.
+
+    `assistant` is the policy, of which there are `members`; with `intents`, `intent` wraps it into the assistant that
+    works out which of them the operator is after. Raises Hydra's errors for what cannot be made.
+    """
+    policy = instantiate(config.assistant)
+    members = config.get("members", 1)
+    if getattr(policy, "members", 1) != members:
+        policy = Committee(partial(instantiate, config.assistant), members)
+    if not config.get("intents"):
+        return policy  # type: ignore[no-any-return]
+    tasks = list(OmegaConf.select(config, "env.tasks") or ())
+    assistant: TorchAssistant = instantiate(config.intent, policy=policy, intents=list(config.intents), tasks=tasks)
+    return assistant

@@ -1,0 +1,1 @@
+"""Networks: who turns (x, known, context) into one-dimensional conditionals."""

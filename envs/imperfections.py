@@ -25,9 +25,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _probability(p: float, wrapper: str) -> float:
+def probability(p: float, wrapper: str, name: str = "p") -> float:
+    """`p`. Raises `UserError` unless it is a number between 0 and 1."""
     if not _is_number(p) or not 0.0 <= p <= 1.0:
-        raise UserError(f"the {wrapper} operator's p must be a probability between 0 and 1, got {p!r}")
+        raise UserError(f"the {wrapper} operator's {name} must be a probability between 0 and 1, got {p!r}")
     return float(p)
 
 
@@ -37,8 +38,29 @@ def _count(k: int, least: int, what: str) -> int:
     return k
 
 
-class Imperfection(Operator, abc.ABC):
-    """Passes on another operator's plan and alters its actions. Its `name` says both: `noisy-0.3-expert`."""
+class Spells:
+    """Spells of `steps` steps, one after the other, in many environments."""
+
+    def __init__(self, steps: int, wrapper: str) -> None:
+        self._steps = _count(steps, 1, f"the {wrapper} operator's spell")
+        self._left: dict[int, int] = {}
+
+    def end(self, index: int) -> None:
+        """No spell is on in environment `index`."""
+        self._left[index] = 0
+
+    def on(self, index: int, chance: float, rng: np.random.Generator) -> bool:
+        """Whether this step is in a spell; when the last one is over, one begins with probability `chance`."""
+        if not self._left[index] and rng.random() < chance:
+            self._left[index] = self._steps
+        if not self._left[index]:
+            return False
+        self._left[index] -= 1
+        return True
+
+
+class Wrapper(Operator, abc.ABC):
+    """An operator round another one, whose plan it passes on. Its `name` says both: `noisy-0.3-expert`."""
 
     def __init__(self, operator: Operator, label: str) -> None:
         self._operator = operator
@@ -50,19 +72,23 @@ class Imperfection(Operator, abc.ABC):
         self._operator.reset(index, rng, mask)
         self._begin(index)
 
-    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
-        """The altered actions (B, D); an answer that is not one row for each of the B states is passed on as it is."""
-        actions = np.asarray(self._operator.act(states, simulators), np.float32)
-        if actions.ndim != 2 or len(actions) != len(states):
-            return actions
-        return np.stack([self._alter(i, action) for i, action in enumerate(actions)])
-
     def intent(self, index: int) -> tuple[str, ...]:
         return self._operator.intent(index)
 
     def _begin(self, index: int) -> None:
         """An episode begins: forget the last one, draw what is fixed for this one."""
         return
+
+
+class Imperfection(Wrapper):
+    """Alters another operator's actions."""
+
+    def act(self, states: Array, simulators: Sequence[Any]) -> Array:
+        """The altered actions (B, D); an answer that is not one row for each of the B states is passed on as it is."""
+        actions = np.asarray(self._operator.act(states, simulators), np.float32)
+        if actions.ndim != 2 or len(actions) != len(states):
+            return actions
+        return np.stack([self._alter(i, action) for i, action in enumerate(actions)])
 
     @abc.abstractmethod
     def _alter(self, index: int, action: Array) -> Array:
@@ -73,7 +99,7 @@ class Noisy(Imperfection):
     """With probability `p` a step's action is replaced by a uniform random one in [-1, 1]."""
 
     def __init__(self, operator: Operator, p: float) -> None:
-        self._p = _probability(p, "noisy")
+        self._p = probability(p, "noisy")
         super().__init__(operator, f"noisy-{p:g}")
 
     def _alter(self, index: int, action: Array) -> Array:
@@ -86,7 +112,7 @@ class Laggy(Imperfection):
     """With probability `p` the last action is repeated; an episode's first action always gets through."""
 
     def __init__(self, operator: Operator, p: float) -> None:
-        self._p = _probability(p, "laggy")
+        self._p = probability(p, "laggy")
         super().__init__(operator, f"laggy-{p:g}")
         self._last: dict[int, Array] = {}
 
@@ -150,18 +176,12 @@ class DropOut(Imperfection):
     dimensions hold still (0) during it. `spell=1` drops single steps, a share `p` of them."""
 
     def __init__(self, operator: Operator, p: float, spell: int = 1) -> None:
-        self._p = _probability(p, "drop-out")
-        self._spell = _count(spell, 1, "the drop-out operator's spell")
+        self._p = probability(p, "drop-out")
+        self._spells = Spells(spell, "drop-out")
         super().__init__(operator, f"drop-out-{p:g}")
-        self._left: dict[int, int] = {}
 
     def _begin(self, index: int) -> None:
-        self._left[index] = 0
+        self._spells.end(index)
 
     def _alter(self, index: int, action: Array) -> Array:
-        if not self._left[index] and self._rng[index].random() < self._p:
-            self._left[index] = self._spell
-        if not self._left[index]:
-            return action
-        self._left[index] -= 1
-        return np.zeros_like(action)
+        return np.zeros_like(action) if self._spells.on(index, self._p, self._rng[index]) else action

@@ -39,6 +39,11 @@ class Kitchen(gymnasium.Env[Array, Array]):
         """MuJoCo's state, to be read only."""
         return self._kitchens.simulation.data[0]
 
+    @property
+    def completed(self) -> tuple[str, ...]:
+        """The tasks that the episode has completed, in that order."""
+        return self._kitchens.completed(0)
+
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         """Start the episode `seed`; without one, an episode seed is drawn from the environment's generator."""
         super().reset(seed=seed)

@@ -108,6 +108,10 @@ class Kitchens:
         """Whether all tasks are completed."""
         return bool(self._done[row].all())
 
+    def completed(self, row: int) -> tuple[str, ...]:
+        """The tasks that are completed, in the order of completion."""
+        return self._completed[row]
+
     def info(self, row: int) -> dict[str, Any]:
         """`seed`, `completed` (the tasks in the order of completion) and `success`."""
         return {"seed": self._seeds[row], "completed": self._completed[row], "success": self.success(row)}

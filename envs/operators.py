@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from autonomy.types import Array, Demonstrations, Episode, Mask, Operator, UserError
 from envs.expert import Expert
+from envs.simulation import DIM
 
 
 class ProxyOperator(Operator, abc.ABC):
@@ -52,31 +53,48 @@ class ExpertOperator(ProxyOperator):
         self._tasks = tuple(tasks)
         self._order = None if order is None else self._check(order)
         self._aware = aware
-        numbers = (speed, smooth, jitter, max_retries)
-        if not all(isinstance(value, int | float) for value in numbers) or not (
+        if not all(isinstance(value, int | float) for value in (speed, smooth, jitter, max_retries)) or not (
             0 < speed <= 1 and 0 <= smooth < 1 and 0 <= jitter <= 1 and max_retries >= 0
         ):
             raise UserError("speed must be in (0, 1], smooth in [0, 1), jitter in [0, 1] and max_retries at least 0")
         self._make = partial(Expert, jitter=jitter, speed=speed, smooth=smooth, max_retries=max_retries)
         self._experts: dict[int, Expert] = {}
-        self._orders: dict[int, tuple[str, ...]] = {}
         self._held: dict[int, Mask | None] = {}
+        self._paused: set[int] = set()
 
     def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
         drawn = tuple(self._tasks[i] for i in rng.permutation(len(self._tasks)))
-        self._orders[index] = drawn if self._order is None else self._order
-        self._experts[index] = self._make(self._orders[index], rng)
+        self._experts[index] = self._make(drawn if self._order is None else self._order, rng)
+        self._paused.discard(index)
         self._held[index] = mask.copy() if self._aware else None
 
     def act(self, states: Array, simulators: Sequence[Any]) -> Array:
         """Raises `UserError` when the simulators are not in this process."""
         if len(simulators) != len(states):
             raise UserError("the expert operator reads the simulators, so it needs environments in this process")
-        actions = [self._experts[i].act(simulator, held=self._held[i]) for i, simulator in enumerate(simulators)]
-        return np.asarray(actions, np.float32)
+        commands = np.asarray([self._command(i, simulator) for i, simulator in enumerate(simulators)], np.float32)
+        self._paused.clear()
+        return commands
 
     def intent(self, index: int) -> tuple[str, ...]:
-        return self._orders.get(index, ())
+        return self._experts[index].order if index in self._experts else ()
+
+    def task(self, index: int) -> str | None:
+        """The task that this environment's expert is at; None when it has worked through all."""
+        return self._experts[index].task
+
+    def turn_to(self, index: int, task: str) -> None:
+        """This environment's expert leaves its task for `task`, see `Expert.turn_to`."""
+        self._experts[index].turn_to(task)
+
+    def pause(self, index: int) -> None:
+        """The next command in this environment is 0, and the expert's clock stands still."""
+        self._paused.add(index)
+
+    def _command(self, index: int, simulator: Any) -> Array:
+        if index in self._paused:
+            return np.zeros(DIM, np.float32)
+        return self._experts[index].act(simulator, held=self._held[index])
 
     def _check(self, order: Sequence[str]) -> tuple[str, ...]:
         order = (order,) if isinstance(order, str) else tuple(order)

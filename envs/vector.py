@@ -41,6 +41,11 @@ class Simulator:
         """MuJoCo's state."""
         return self._kitchens.simulation.data[self._row]
 
+    @property
+    def completed(self) -> tuple[str, ...]:
+        """The tasks that the episode has completed, in that order."""
+        return self._kitchens.completed(self._row)
+
     def render(self) -> Any:
         """The current frame, as `render_mode` says."""
         return self._kitchens.render(self._row)

@@ -11,6 +11,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from autonomy.types import Operator
+from envs.habits import Hesitant, Wandering
 from envs.imperfections import Biased, Delayed, DropOut, Laggy, Noisy
 from envs.operators import (
     ExpertOperator,
@@ -40,6 +41,8 @@ def preset(name: str, *overrides: str) -> Any:
         ("delayed", Delayed, "delayed-3-expert"),
         ("biased", Biased, "biased-0.1-expert"),
         ("drop-out", DropOut, "drop-out-0.1-expert"),
+        ("wandering", Wandering, "wandering-0.01-expert"),
+        ("hesitant", Hesitant, "hesitant-0.01-expert"),
     ],
 )
 def test_presets_make_operators(name: str, kind: type, label: str) -> None:
@@ -51,6 +54,7 @@ def test_presets_make_operators(name: str, kind: type, label: str) -> None:
 
 def test_there_are_no_other_presets() -> None:
     names = {"expert", "policy", "replay", "random", "zero", "hold", "noisy", "laggy", "delayed", "biased", "drop-out"}
+    names |= {"wandering", "hesitant"}
     assert {path.stem for path in (CONFIGS / "operator").glob("*.yaml")} == names
 
 
@@ -74,6 +78,16 @@ def test_wrappers_nest_on_the_command_line() -> None:
     assert hydra.utils.instantiate(config).name == "noisy-0.3-delayed-3-zero"
     config = preset("laggy", "operator.p=0.5", "operator.operator.order=[kettle]", "operator.operator.aware=true")
     assert hydra.utils.instantiate(config).name == "laggy-0.5-aware-expert"
+    config = preset("hesitant", "operator@operator.operator=wandering", "operator.operator.operator.aware=true")
+    assert hydra.utils.instantiate(config).name == "hesitant-0.01-wandering-0.01-aware-expert"
+    config = preset("noisy", "operator@operator.operator=hesitant", "operator.operator.spell=25")
+    assert hydra.utils.instantiate(config).name == "noisy-0.3-hesitant-0.01-expert"
+
+
+def test_a_habit_of_an_operator_that_cannot_be_led_is_one_sentence() -> None:
+    config = preset("wandering", "operator@operator.operator=noisy")
+    with pytest.raises(hydra.errors.InstantiationException, match="must be round expert, wandering or hesitant"):
+        hydra.utils.instantiate(config)
 
 
 def test_the_policy_preset_loads_a_policy(tmp_path: Path) -> None:

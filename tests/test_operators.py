@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ import pytest
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
-from autonomy.types import Array, Demonstrations, Episode, UserError
+from autonomy.types import Array, Demonstrations, Episode, Operator, UserError
+from envs.habits import Hesitant, Wandering
+from envs.imperfections import Noisy
 from envs.operators import (
     ExpertOperator,
     HoldOperator,
@@ -212,6 +214,21 @@ def test_the_expert_needs_simulators() -> None:
     begin(operator, 1)
     with pytest.raises(UserError, match="environments in this process"):
         operator.act(states(1), [])
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: Noisy(inner, 0.0), lambda inner: Wandering(Hesitant(inner, 0, 0), 0)])
+def test_wrappers_tell_an_aware_expert_what_it_holds(wrap: Callable[[ExpertOperator], Operator]) -> None:
+    kitchens = make_kitchens(1)
+    kitchens.seed(0)
+    here = np.asarray(kitchens.reset())
+    actions = []
+    for aware, around in ((False, wrap), (True, wrap), (True, lambda inner: inner)):
+        operator = around(ExpertOperator(TASKS, order=["kettle"], aware=aware, jitter=0.0))
+        operator.reset(0, np.random.default_rng(0), np.isin(np.arange(DIM), [0, 1, 2]))
+        actions.append(operator.act(here, kitchens.simulators))
+    assert not np.allclose(actions[0][0, :3], actions[1][0, :3])
+    assert (actions[1] == actions[2]).all()
+    kitchens.close()
 
 
 def test_an_aware_expert_solves_for_the_joints_that_it_holds() -> None:

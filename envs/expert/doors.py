@@ -8,11 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.expert.geometry import Pose, Vector, about_z, hand_rotation
-from envs.expert.phases import CLOSED, OPEN, Aim, Jitter, Phase, Task, from_start, near, retreat
+from envs.expert.phases import CLOSED, COME, LEAVE, OPEN, Aim, Jitter, Phase, Task, from_start, near, retreat
 from envs.expert.scene import Scene
 
 DOOR_AJAR = 0.3
 """From this angle (rad) on, the hinge cabinet's door hangs in front of the slide cabinet, the knobs and the lamp."""
+
+
+def _let_go(scene: Scene, _: Scene) -> bool:
+    """Whether the fingers are open."""
+    return bool(scene.fingers.min() > 0.028)
+
+
+def _fixed(position: tuple[float, float, float], rotation: Vector) -> Aim:
+    """Aims at a way point that does not move."""
+    pose = Pose(np.array(position), rotation)
+    return lambda *_: pose
 
 
 @dataclass(frozen=True)
@@ -64,11 +75,11 @@ class Door(Task):
             return self.direction * now.angles[self.name] > self.opened
 
         return [
-            Phase("approach", before, near(before, 0.03, 0.35), OPEN, 0.5 * v, max_steps=45),
+            Phase("approach", before, near(before, 0.03, 0.35), OPEN, 0.5 * v, max_steps=45, part=COME),
             Phase("insert", at, near(at, 0.015), OPEN, 0.35 * v, max_steps=20),
             Phase("close", at, lambda now, _: bool(now.fingers.sum() < 0.052), CLOSED, min_steps=3, max_steps=7),
             Phase("pull", along, opened, CLOSED, 0.45 * v),
-            Phase("release", from_start(), lambda now, _: bool(now.fingers.min() > 0.028), OPEN, max_steps=6),
+            Phase("release", from_start(), _let_go, OPEN, max_steps=6, part=LEAVE),
             retreat(from_start(back=0.11), OPEN),
             *self._leave(),
         ]
@@ -82,8 +93,8 @@ class Door(Task):
     def _leave(self) -> Sequence[Phase]:
         if self.leave is None:
             return []
-        way_point = Pose(np.array(self.leave), hand_rotation())
-        return [Phase("leave", lambda *_: way_point, near(lambda *_: way_point, 0.08), CLOSED, max_steps=15)]
+        way_point = _fixed(self.leave, hand_rotation())
+        return [Phase("leave", way_point, near(way_point, 0.08), CLOSED, max_steps=15, part=LEAVE)]
 
 
 @dataclass(frozen=True)
@@ -116,11 +127,11 @@ class SlidingDoor(Task):
         def approach(now: Scene, start: Scene) -> Pose:
             return before(now, start).shifted(aside)
 
-        way_point = Pose(np.array([0.05, 0.45, 2.35]), hand_rotation(0.3, 0.1))
-        detour = Phase("detour", lambda *_: way_point, near(lambda *_: way_point, 0.08), CLOSED, 0.5 * v, max_steps=30)
+        way_point = _fixed((0.05, 0.45, 2.35), hand_rotation(0.3, 0.1))
+        detour = Phase("detour", way_point, near(way_point, 0.08), CLOSED, 0.5 * v, max_steps=30, part=COME)
         return [
             *([detour] if blocked else []),
-            Phase("approach", approach, near(approach, 0.03, 0.35), CLOSED, 0.5 * v, max_steps=45),
+            Phase("approach", approach, near(approach, 0.03, 0.35), CLOSED, 0.5 * v, max_steps=45, part=COME),
             Phase("insert", at, near(at, 0.015), CLOSED, 0.35 * v, max_steps=15),
             Phase("push", past, lambda now, _: now.angles[self.name] > stop, CLOSED, 0.4 * v),
             retreat(from_start((0.05, -0.12, 0.0) if blocked else (-0.03, -0.10, 0.0)), CLOSED, 0.5 * v),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autonomy.types import Array, Mask
-from envs.expert.phases import CLOSED, Jitter, Phase, from_start
+from envs.expert.phases import CLOSED, LEAVE, WORK, Jitter, Phase, from_start
 from envs.expert.scene import Camera, Scene
 from envs.expert.servo import servo
 from envs.expert.tasks import TASK_TABLE, preparation
@@ -43,11 +43,28 @@ class Expert:
         self._camera: Camera | None = None
         self._scene: Scene | None = None
         self._previous: np.ndarray | None = None
+        self._at = 0
+        self._turned = False
         self._plan = self._phases()
         self.done = False
         """True once all tasks have been worked through; from then on the pose is held."""
         self.activity = ""
         """What it is doing, as "task: phase"."""
+
+    @property
+    def task(self) -> str | None:
+        """The task that it is at; None once all have been worked through."""
+        return None if self._at == len(self.order) else self.order[self._at]
+
+    def turn_to(self, task: str) -> None:
+        """It changes its mind: it leaves the object at hand and does `task` next; in `order` the two change places.
+
+        Raises `ValueError` for a task that does not come after the present one.
+        """
+        there = self.order.index(task, self._at + 1)
+        order = list(self.order)
+        order[self._at], order[there] = order[there], order[self._at]
+        self.order, self._turned = tuple(order), True
 
     def act(self, simulator: Any, held: Mask | None = None) -> Array:
         """The action (9,) in [-1, 1] for the present state of `simulator` (anything with MuJoCo's `model` and `data`).
@@ -72,22 +89,35 @@ class Expert:
     def _phases(self) -> Iterator[tuple[Phase, Scene]]:
         """The phase of every step, with the scene in which that phase began. It looks at a new scene at every
         `next`."""
-        for name in self.order:
-            for _ in range(self._attempts):
-                yield from self._attempt(name)
-                if TASK_TABLE[name].in_place(self._now()):
-                    break
+        while self.task is not None:
+            yield from self._work(self.task)
         self.done, self.activity = True, "hold"
         start = self._now()
         while True:
             yield _HOLD, start
 
+    def _work(self, name: str) -> Iterator[tuple[Phase, Scene]]:
+        """Attempts, until the object is in place, there were enough of them, or its mind has changed."""
+        for _ in range(self._attempts):
+            yield from self._attempt(name)
+            if self._turned:
+                self._turned = False
+                return
+            if TASK_TABLE[name].in_place(self._now()):
+                break
+        self._at += 1
+
     def _attempt(self, name: str) -> Iterator[tuple[Phase, Scene]]:
-        scene = self._now()
+        scene, came = self._now(), False
         for phase in [*preparation(name, scene), *TASK_TABLE[name].phases(scene, self._jitter)]:
+            if self._turned and not (came and phase.part == LEAVE):
+                continue
+            came = came or phase.part == WORK
             start = self._now()
             self.activity = f"{name}: {phase.name}"
             for step in range(phase.max_steps):
                 if step >= phase.min_steps and phase.done(self._now(), start):
                     break
                 yield phase, start
+                if self._turned and phase.part != LEAVE:
+                    break

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from envs.expert.geometry import Pose, hand_rotation
-from envs.expert.phases import NARROW, Jitter, Phase, Task, from_start, near, retreat
+from envs.expert.phases import COME, LEAVE, NARROW, Jitter, Phase, Task, from_start, near, retreat
 from envs.expert.scene import Scene
 
 _HANDLE_HEIGHT = 1.62 + 0.259
@@ -62,10 +62,10 @@ class Kettle(Task):
             return bool(now.kettle[2] < 1.63 and now.tool.position[2] < now.handles["kettle"][2] - 0.062)
 
         return [
-            Phase("approach", before, near(before, 0.03, 0.3), NARROW, 0.5 * v),
+            Phase("approach", before, near(before, 0.03, 0.3), NARROW, 0.5 * v, part=COME),
             Phase("insert", inside, near(inside, 0.02), NARROW, 0.35 * v, max_steps=20),
             Phase("lift", up, lambda now, _: bool(now.kettle[2] > 1.635), NARROW, 0.3 * v, max_steps=8),
             Phase("carry", forward, lambda now, _: bool(now.kettle[1] > y_end - 0.05), NARROW, 0.35 * v, max_steps=45),
-            Phase("put down", down, stands, NARROW, 0.3, min_steps=2, max_steps=10),
+            Phase("put down", down, stands, NARROW, 0.3, min_steps=2, max_steps=10, part=LEAVE),
             retreat(from_start((0.0, -0.17, 0.0)), NARROW, 0.5 * v, max_steps=15),
         ]

@@ -14,6 +14,8 @@ from envs.expert.scene import Scene
 
 OPEN, NARROW, CLOSED = 0.04, 0.015, 0.0
 """Finger openings (m)."""
+COME, WORK, LEAVE = "come", "work", "leave"
+"""Parts of an attempt: on the way to the object, at it, and away from it."""
 Aim = Callable[[Scene, Scene], Pose]
 """(scene now, scene when the phase began) -> where the tool point should be."""
 Test = Callable[[Scene, Scene], bool]
@@ -25,7 +27,8 @@ class Phase:
 
     `aim` is evaluated at every step, so it follows the object. `opening`: of the fingers (m). `speed`: cap of the
     tool's (m/s). The phase lasts `min_steps` to `max_steps` decisions. `force`: what the tool should press with (N,
-    world frame). `posture`: go to these joint angles (7,) instead of the pose.
+    world frame). `posture`: go to these joint angles (7,) instead of the pose. `part` of the attempt: an expert that
+    changes its mind goes on with the phases that leave the object, if it has come to it at all.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Phase:
     max_steps: int = 40
     force: Callable[[Scene], Vector] | None = None
     posture: Vector | None = None
+    part: str = WORK
 
 
 class Task(Protocol):
@@ -90,4 +94,4 @@ def from_start(offset: ArrayLike = (0.0, 0.0, 0.0), back: float = 0.0) -> Aim:
 
 def retreat(aim: Aim, opening: float, speed: float = 0.5, max_steps: int = 10) -> Phase:
     """Leave the object."""
-    return Phase("retreat", aim, near(aim, 0.03), opening, speed, max_steps=max_steps)
+    return Phase("retreat", aim, near(aim, 0.03), opening, speed, max_steps=max_steps, part=LEAVE)

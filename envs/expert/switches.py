@@ -9,7 +9,7 @@ import numpy as np
 
 from envs.expert.doors import DOOR_AJAR
 from envs.expert.geometry import Pose, Vector, about_z, hand_rotation
-from envs.expert.phases import CLOSED, Aim, Jitter, Phase, Task, Test, from_start, near, retreat
+from envs.expert.phases import CLOSED, COME, Aim, Jitter, Phase, Task, Test, from_start, near, retreat
 from envs.expert.scene import Scene
 
 _HALF_BAR, _HALF_FINGER = 0.014, 0.017
@@ -21,7 +21,7 @@ def _press(
 ) -> list[Phase]:
     """Come near, touch, and press with a feed-forward force until `done`; `push` is the pressing speed (m/s)."""
     return [
-        Phase("approach", before, near(before, 0.025, 0.3), CLOSED, 0.5 * v, max_steps=45),
+        Phase("approach", before, near(before, 0.025, 0.3), CLOSED, 0.5 * v, max_steps=45, part=COME),
         Phase("insert", at, near(at, 0.012), CLOSED, 0.3 * v, max_steps=15),
         Phase("press", ahead, done, CLOSED, push * v, max_steps=30, force=force),
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from envs.expert.doors import DOOR_AJAR, Door, SlidingDoor
 from envs.expert.kettle import Kettle
-from envs.expert.phases import CLOSED, Phase, Task, from_start
+from envs.expert.phases import CLOSED, COME, Phase, Task, from_start
 from envs.expert.scene import Scene
 from envs.expert.servo import REST
 from envs.expert.switches import Knob, Lever
@@ -57,7 +57,8 @@ def preparation(task: str, scene: Scene) -> list[Phase]:
     blocked = scene.angles["hinge cabinet"] > DOOR_AJAR and task != "slide cabinet"
     if scene.joints[_ELBOW] >= 0.0 or not (blocked or task in ("kettle", "microwave")):
         return []
-    unfolded = Phase(
-        "unfold", from_start(), lambda now, _: bool(now.joints[_ELBOW] > 0.8), CLOSED, max_steps=35, posture=REST
-    )
-    return [unfolded]
+
+    def straight(now: Scene, _: Scene) -> bool:
+        return bool(now.joints[_ELBOW] > 0.8)
+
+    return [Phase("unfold", from_start(), straight, CLOSED, max_steps=35, posture=REST, part=COME)]

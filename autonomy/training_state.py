@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from autonomy.legacy import modern_names
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import UserError
 
@@ -45,12 +46,13 @@ def write_tensors(file: Path, tensors: Tensors, note: Mapping[str, Any]) -> None
 
 
 def read_tensors(run: RunDirectory, file: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors and the note of `file`. Raises `UserError` when it is missing or corrupted."""
+    """The tensors, by the names of today, and the note of `file`. Raises `UserError` when it is missing or corrupted."""
     run.require(file)
     try:
         with safetensors.safe_open(file, framework="pt") as content:
             note = json.loads((content.metadata() or {}).get("note", "{}"))
-            return {name: content.get_tensor(name) for name in content.keys()}, note  # noqa: SIM118 (not a mapping)
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a mapping)
+            return modern_names(tensors), note
     except (SafetensorError, OSError, ValueError) as error:
         raise run.broken(file, error) from error
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.committee import Committee
+from autonomy.legacy import modern_assistant
 
 
 def build_assistant(config: DictConfig) -> TorchAssistant:
@@ -17,10 +18,11 @@ def build_assistant(config: DictConfig) -> TorchAssistant:
     `assistant` is the policy, of which there are `members`; with `intents`, `intent` wraps it into the assistant that
     works out which of them the operator is after. Raises Hydra's errors for what cannot be made.
     """
-    policy = instantiate(config.assistant)
+    recipe = modern_assistant(config.assistant)
+    policy = instantiate(recipe)
     members = config.get("members", 1)
     if getattr(policy, "members", 1) != members:
-        policy = Committee(partial(instantiate, config.assistant), members)
+        policy = Committee(partial(instantiate, recipe), members)
     if not config.get("intents"):
         return policy  # type: ignore[no-any-return]
     tasks = list(OmegaConf.select(config, "env.tasks") or ())

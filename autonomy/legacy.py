@@ -22,7 +22,7 @@ def modern_assistant(config: DictConfig) -> DictConfig:
         keys = [*_SIZES, "width", "depth", "components", "floor", "connectivities"]
         masks = {"_target_": f"{_DENSITIES}.masks.CardinalityMasks", "dim": config.action_dim}
         made = {"_target_": f"{_DENSITIES}.made.MADE", **_chosen(config, keys)}
-        return _assistant(OmegaConf.merge(config, {"masks": masks}), made)
+        return _assistant(OmegaConf.create({**config, "masks": masks}), made)
     return config
 
 
@@ -33,7 +33,9 @@ def _mac(config: DictConfig) -> dict[str, object]:
         "_target_": f"{_DENSITIES}.mac.MAC",
         "network": {"floor": 0.1, **network},
         "protocol": config.get("protocol") or completion,
-        **{"edge": 0.5, "regression": 50.0, **_chosen(config, ["edge", "evidence_noise", "regression"])},
+        "edge": 0.5,
+        "regression": 50.0,
+        **_chosen(config, ["edge", "evidence_noise", "regression"]),
     }
 
 
@@ -50,7 +52,6 @@ def modern_names(tensors: dict[str, Value]) -> dict[str, Value]:
     """Weights by the names of today: a MAC's head and trunk are parts of its network."""
     if not any("density.trunk." in name for name in tensors):
         return tensors
-    return {
-        name.replace("density.trunk.", "density.network.trunk.").replace("density.head.", "density.network.head."): value
-        for name, value in tensors.items()
-    }
+    for part in ("trunk", "head"):
+        tensors = {name.replace(f"density.{part}.", f"density.network.{part}."): t for name, t in tensors.items()}
+    return tensors

@@ -46,7 +46,7 @@ def write_tensors(file: Path, tensors: Tensors, note: Mapping[str, Any]) -> None
 
 
 def read_tensors(run: RunDirectory, file: Path) -> tuple[Tensors, dict[str, Any]]:
-    """The tensors of `file`, by the names of today, and its note. Raises `UserError` when it is missing or corrupted."""
+    """The tensors of `file`, by the names of today, and its note. Raises `UserError` when it cannot be read."""
     run.require(file)
     try:
         with safetensors.safe_open(file, framework="pt") as content:

@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
+from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.diffusion import DiffusionAssistant
 from autonomy.assistants.explicit_bc import ExplicitBC
 from autonomy.assistants.forward_diffusion import ForwardDiffusion
 from autonomy.assistants.ibc import IBC
-from autonomy.assistants.mac import MACAssistant
-from autonomy.assistants.made import MADEAssistant
-from autonomy.density.masks import CardinalityMasks
+from autonomy.density.conditional import MixtureConditional
+from autonomy.density.mac import MAC
+from autonomy.density.made import MADE
+from autonomy.density.masks import CardinalityMasks, MaskLaw
+from autonomy.density.networks.mixture import MixtureNetwork
+from autonomy.density.protocols import CompletionProtocol, DecompositionProtocol
 from autonomy.energy.samplers import DerivativeFree, Langevin
 from tests.laws import generator
 
@@ -37,21 +41,41 @@ def randomise(module: Module, scale: float = 0.15) -> Module:
     return module.eval()
 
 
-def mac(select: str = "component", **options: Any) -> MACAssistant:
-    options = {"width": 16, "depth": 2, "components": 3, "candidates": 4, **options}
-    return MACAssistant(STATE, DIM, CardinalityMasks(DIM), select=select, **options)
+def mac(
+    select: str = "component",
+    sizes: tuple[int, int] = (STATE, DIM),
+    masks: MaskLaw | None = None,
+    protocol: DecompositionProtocol | None = None,
+    regression: float = 50.0,
+    seed: int = 0,
+    **network: Any,
+) -> DensityAssistant:
+    """A small MAC for (states, actions) of `sizes`; `network` are further arguments of its `MixtureNetwork`."""
+    (states, dim), masks = sizes, masks or CardinalityMasks(sizes[1])
+    network = {"width": 16, "depth": 2, "components": 3, "floor": 0.1, **network}
+    answering, protocol = MixtureNetwork(dim, states, **network), protocol or CompletionProtocol(masks)
+    density = MAC(answering, protocol, regression=regression)
+    return DensityAssistant(density, masks, select, candidates=4, seed=seed)
+
+
+def made(select: str = "mean") -> DensityAssistant:
+    density = MADE(DIM, STATE, width=16, depth=2, components=3, floor=0.1)
+    return DensityAssistant(density, CardinalityMasks(DIM), select, candidates=4)
+
+
+SELECTS = (*MixtureConditional.picks(), "best-of-n")
 
 
 BUILDERS: dict[str, Callable[[], TorchAssistant]] = {
     "bc": lambda: BC(STATE, DIM, width=16, depth=2),
     "conditional-bc": lambda: ConditionalBC(STATE, DIM, CardinalityMasks(DIM), width=16, depth=2),
-    "made": lambda: MADEAssistant(STATE, DIM, width=16, depth=2, components=3),
+    "made": made,
     "explicit-bc": lambda: ExplicitBC(STATE, DIM, width=16, depth=2),
     "ibc": lambda: IBC(STATE, DIM, Langevin(samples=8, steps=5), 16, 2, spectral=False),
     "ibc-derivative-free": lambda: IBC(STATE, DIM, DerivativeFree(samples=64), 16, 2, spectral=False),
     "diffusion": lambda: DiffusionAssistant(STATE, DIM, width=16, depth=2),
     "forward-diffusion": lambda: ForwardDiffusion(STATE, DIM, width=16, depth=2),
-    **{f"mac-{select}": lambda select=select: mac(select) for select in MACAssistant.SELECTS},  # type: ignore[misc]
+    **{f"mac-{select}": lambda select=select: mac(select) for select in SELECTS},  # type: ignore[misc]
 }
 
 

@@ -14,6 +14,7 @@ from autonomy.density.gaussian import GaussianMixture
 from autonomy.density.mac import MAC
 from autonomy.density.made import MADE
 from autonomy.density.masks import CardinalityMasks
+from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import AnyOrderProtocol, CompletionProtocol, DecompositionProtocol, MarginalProtocol
 from autonomy.density.standardised import Standardised
 from tests.laws import generator
@@ -23,7 +24,7 @@ ORDER = [2, 0, 3, 1]
 
 
 def mac(protocol: DecompositionProtocol) -> MAC:
-    return MAC(protocol.dim, CONTEXT, protocol, width=16, depth=2, components=3)
+    return MAC(MixtureNetwork(protocol.dim, CONTEXT, width=16, depth=2, components=3), protocol)
 
 
 def gaussian_mixture(components: int = 3, dim: int = DIM, context: int = CONTEXT, seed: int = 3) -> GaussianMixture:

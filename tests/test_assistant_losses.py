@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autonomy.assistants.conditional_bc import ConditionalBC
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.density.masks import CardinalityMasks, ChannelMasks
@@ -53,16 +53,14 @@ def test_conditional_bc_weighs_missing_values_alike() -> None:
     assert full.loss(states, actions, generator()).item() == 0
 
 
-def test_mac_s_options_reach_the_density() -> None:
-    density = mac(floor=0.03, edge=0.1, evidence_noise=0.2, regression=0.3, dropout=0.4).density
-    got = (density.head.floor, density.edge, density.evidence_noise, density.regression)
-    assert got == (0.03, 0.1, 0.2, 0.3)
-    assert {module.p for module in density.modules() if isinstance(module, torch.nn.Dropout)} == {0.4}
+def test_the_network_s_dropout_is_the_one_that_was_asked_for() -> None:
+    modules = mac(dropout=0.4).modules()
+    assert {module.p for module in modules if isinstance(module, torch.nn.Dropout)} == {0.4}
 
 
 def test_mac_s_loss_is_its_density_s_of_normalised_states() -> None:
     assistant = build("mac-mean")
-    assert isinstance(assistant, MACAssistant)
+    assert isinstance(assistant, DensityAssistant)
     states, actions = rows()
     assistant.fit_normaliser(states * 3 + 1, actions)
     expected = assistant.density.loss(actions, assistant.normaliser(states), generator(4)).item()
@@ -71,7 +69,7 @@ def test_mac_s_loss_is_its_density_s_of_normalised_states() -> None:
 
 def test_mac_is_covered_by_its_own_protocol_and_says_when_another_is_not() -> None:
     assert mac().coverage().untrained == 0
-    narrow = MACAssistant(STATE, DIM, ChannelMasks(DIM, FixedChannels([0], DIM)), width=16, depth=2, components=3)
+    narrow = mac(masks=ChannelMasks(DIM, FixedChannels([0], DIM)))
     assert narrow.coverage().untrained == 0
     elsewhere = narrow.coverage(ChannelMasks(DIM, FixedChannels([2], DIM)))
     assert elsewhere.untrained == 2 / 3  # {2} and {0, 2}, but {0, 1, 2} is on the path from {0}
@@ -83,7 +81,7 @@ def test_mac_is_covered_by_its_own_protocol_and_says_when_another_is_not() -> No
 
 def test_intent_scores_do_not_depend_on_what_the_operator_does_not_hold() -> None:
     assistant = build("mac-component")
-    assert isinstance(assistant, MACAssistant)
+    assert isinstance(assistant, DensityAssistant)
     states, actions = rows()
     mask = torch.tensor([False, True, False, True]).expand(len(states), -1)
     assert torch.equal(

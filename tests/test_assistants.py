@@ -11,9 +11,8 @@ from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.diffusion import DiffusionAssistant
 from autonomy.assistants.forward_diffusion import ForwardDiffusion
 from autonomy.assistants.ibc import IBC
-from autonomy.assistants.mac import MACAssistant
 from autonomy.types import Assistant, UserError
-from tests.assistants import BUILDERS, DIM, ROWS, STATE, build, mac, observation, randomise
+from tests.assistants import BUILDERS, DIM, ROWS, SELECTS, STATE, build, mac, observation, randomise
 
 torch.set_num_threads(1)
 
@@ -151,7 +150,7 @@ def test_an_unknown_select_is_refused(select: str) -> None:
 
 def test_selects_choose_differently() -> None:
     seen = observation()
-    actions = [build(f"mac-{select}").predict(seen)[0] for select in MACAssistant.SELECTS]
+    actions = [build(f"mac-{select}").predict(seen)[0] for select in SELECTS]
     assert len({action.tobytes() for action in actions}) == len(actions)
 
 

@@ -26,13 +26,13 @@ def test_a_training_is_named_by_all_that_it_learns_from(tmp_path: Path) -> None:
 
 
 def test_a_variant_is_a_name_for_overrides(tmp_path: Path) -> None:
-    variants = {"thin": ["assistant=mac", "assistant.floor=0.02"]}
+    variants = {"thin": ["assistant=mac", "assistant.density.network.floor=0.02"]}
     training = plan_trainings(["thin"], [3], ["data=d4rl"], tmp_path, variants)[0]
-    same = plan_trainings(["mac"], [3], ["data=d4rl", "assistant.floor=0.02"], tmp_path)[0]
+    same = plan_trainings(["mac"], [3], ["data=d4rl", "assistant.density.network.floor=0.02"], tmp_path)[0]
     assert training.assistant == "thin"
     assert training.run == same.run, "what it is called changes nothing that is learned"
     assert training.run.name.startswith("mac-seed3-")
-    assert training.command()[-4:] == ["data=d4rl", "assistant=mac", "assistant.floor=0.02", "seed=3"]
+    assert training.command()[-4:] == ["data=d4rl", "assistant=mac", "assistant.density.network.floor=0.02", "seed=3"]
 
 
 def test_a_training_that_fails_says_why(tmp_path: Path, d4rl_file: Path) -> None:

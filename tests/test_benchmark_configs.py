@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from autonomy.budget import inner
 from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, UserError
 from eval.benchmark.plan import Plan
@@ -64,7 +65,7 @@ def test_an_equal_budget_overrules_presets(assistant: str) -> None:
     cfg = composed("experiment=intent", "budget=equal", f"assistants=[{assistant}]")
     learned = Plan(cfg).assisting[0].config
     assert (learned.training.steps, learned.training.batch_size) == (4000, 256)
-    assert (learned.assistant.width, learned.assistant.depth) == (512, 4)
+    assert (inner(learned.assistant, "width"), inner(learned.assistant, "depth")) == (512, 4)
 
 
 def test_a_cell_with_a_partner_that_nobody_gave_is_refused() -> None:

@@ -17,6 +17,7 @@ from autonomy.density.gaussian import GaussianMixture
 from autonomy.density.mac import MAC
 from autonomy.density.made import MADE
 from autonomy.density.masks import CardinalityMasks
+from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import AnyOrderProtocol, CompletionProtocol, DecompositionProtocol, MarginalProtocol
 from autonomy.density.standardised import Standardised
 from tests.densities import CONDITIONAL, CONTEXT, DIM, build, rows
@@ -98,7 +99,7 @@ def trained(build_one: Callable[[], Density], steps: int = 600) -> Density:
 
 
 def mac(protocol: DecompositionProtocol) -> Callable[[], Density]:
-    return lambda: MAC(3, 2, protocol, width=48, depth=2, components=2, edge=0.0)
+    return lambda: MAC(MixtureNetwork(3, 2, width=48, depth=2, components=2), protocol, edge=0.0)
 
 
 MODELS: dict[str, Callable[[], Density]] = {

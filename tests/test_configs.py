@@ -73,7 +73,7 @@ def test_assistants(name: str, masks: str) -> None:
 
 @pytest.mark.parametrize("protocol", options("protocol"))
 def test_protocols(protocol: str) -> None:
-    cfg = composed("train", f"protocol@assistant.protocol={protocol}", *SMALL)
+    cfg = composed("train", f"protocol@assistant.density.protocol={protocol}", *SMALL)
     assistant = instantiate(cfg.assistant)
     assert type(assistant.density.protocol).__name__.lower().startswith(protocol.replace("-", ""))
     assert (assistant.coverage().untrained > 0) == (protocol == "marginal")
@@ -81,9 +81,10 @@ def test_protocols(protocol: str) -> None:
 
 def test_any_order_differs_from_mac_in_the_law_of_its_masks_alone() -> None:
     mac, peer = (OmegaConf.to_container(composed("train", f"assistant={name}")) for name in ("mac", "any-order"))
-    assert peer["assistant"].pop("protocol")["_target_"].endswith("AnyOrderProtocol")
-    assert (mac["assistant"].pop("edge"), peer["assistant"].pop("edge")) == (0.5, 0.0)
-    del mac["assistant"]["protocol"]
+    ours, theirs = mac["assistant"]["density"], peer["assistant"]["density"]
+    assert theirs.pop("protocol")["_target_"].endswith("AnyOrderProtocol")
+    assert (ours.pop("edge"), theirs.pop("edge")) == (0.5, 0.0)
+    del ours["protocol"]
     assert (mac.pop("name"), peer.pop("name")) == ("mac", "any-order")
     assert peer == mac
     assert instantiate(composed("train", "assistant=any-order", *SMALL).assistant).coverage().untrained == 0
@@ -99,7 +100,8 @@ def test_models_and_schedules(model: str, schedule: str) -> None:
 
 def test_the_papers_preset() -> None:
     cfg = composed("train", "model=paper")
-    assert (cfg.assistant.width, cfg.assistant.depth, cfg.assistant.components) == (2048, 8, 20)
+    network = cfg.assistant.density.network
+    assert (network.width, network.depth, network.components) == (2048, 8, 20)
     settings = instantiate(cfg.training)
     assert (settings.epochs, settings.batch_size, settings.learning_rate) == (300, 4096, 5e-4)
     assert settings.total_steps(136_950) == 10_031
@@ -160,7 +162,8 @@ def test_operators(operator: str, d4rl_file: Path, tmp_path: Path) -> None:
 
 def test_the_paper_experiment_is_the_paper_s() -> None:
     cfg = composed("train", "experiment=paper", "data=d4rl", "data.path=file.hdf5")
-    assert (cfg.assistant.width, cfg.assistant.depth, cfg.assistant.components) == (2048, 8, 20)
+    network = cfg.assistant.density.network
+    assert (network.width, network.depth, network.components) == (2048, 8, 20)
     assert (cfg.training.epochs, cfg.training.batch_size, cfg.training.learning_rate) == (300, 4096, 5e-4)
     assert cfg.training.precision == "bfloat16"
 

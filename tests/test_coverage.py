@@ -9,6 +9,7 @@ from autonomy.density.coverage import coverage, coverage_of, walked
 from autonomy.density.lattice import subsets
 from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks, FixedMasks
+from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import AnyOrderProtocol, CompletionProtocol, DecompositionProtocol, MarginalProtocol
 from tests.laws import generator
 
@@ -87,7 +88,7 @@ def test_the_walked_nodes_are_those_that_the_network_is_asked_about(kind: str) -
         "any-order": AnyOrderProtocol(4),
         "ordered": MarginalProtocol(CardinalityMasks(4, 1), [2, 0, 3, 1]),
     }
-    model = Recording(4, 0, protocols[kind], width=4, depth=2, components=1)
+    model = Recording(MixtureNetwork(4, 0, width=4, depth=2, components=1), protocols[kind])
     model.visited = []
     query, evidence = (masks.repeat(2, 1)[:20] for masks in (subsets(4), subsets(4).roll(3, 0)))
     query = query & ~evidence

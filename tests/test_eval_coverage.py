@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from autonomy.assistants.bc import BC
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.density.masks import FixedMasks
 from eval.coverage import held_coverage, untrained, warn_untrained
 from eval.episodes import EpisodeRecord
 from eval.report import write_report
+from tests.assistants import mac
 from tests.conftest import Program
 
 DIM = 4
@@ -26,8 +27,8 @@ def record(mask: tuple[int, ...], channels: str = "base") -> EpisodeRecord:
     return EpisodeRecord("mac", "expert", channels, mask, 0, 1.0, 10, (), (), None, None, None, 1.0, 1.0, 1.0)
 
 
-def assistant() -> MACAssistant:
-    return MACAssistant(2, DIM, FixedMasks([[0, 1]], DIM), width=8, depth=2, components=2)
+def assistant() -> DensityAssistant:
+    return mac(sizes=(2, DIM), masks=FixedMasks([[0, 1]], DIM))
 
 
 def test_what_was_held_is_what_counts() -> None:
@@ -58,7 +59,9 @@ def test_training_warns_when_the_protocol_does_not_cover_its_own_masks(
 ) -> None:
     small = ["data=d4rl", f"data.path={d4rl_file}", "training.steps=2", "model.width=8", "model.depth=2"]
     small += ["training.validate_every=2", "evaluation.episodes=0"]
-    done = program("autonomy.train", *small, "protocol@assistant.protocol=marginal", f"run={tmp_path / 'marginal'}")
+    done = program(
+        "autonomy.train", *small, "protocol@assistant.density.protocol=marginal", f"run={tmp_path / 'marginal'}"
+    )
     assert done.returncode == 0, done.stderr
     assert "warning: " in done.stderr
     assert "nodes that training never visits" in done.stderr
@@ -74,7 +77,7 @@ def test_rollouts_and_reports_warn_too(smoke: tuple[Path, Path], tmp_path: Path,
     assert "Warning" not in write_report(run).read_text()
     config = yaml.safe_load((run / "config.yaml").read_text())
     one = {"_target_": "autonomy.density.masks.CardinalityMasks", "dim": 9, "low": 1, "high": 1}
-    config["assistant"]["masks"] = config["assistant"]["protocol"]["masks"] = one
+    config["assistant"]["masks"] = config["assistant"]["density"]["protocol"]["masks"] = one
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     page = write_report(run).read_text()
     assert "Warning" in page

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.bc import BC
 from autonomy.assistants.conditional_bc import ConditionalBC
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
 from autonomy.density.masks import CardinalityMasks
-from tests.assistants import DIM, STATE, World
+from tests.assistants import DIM, STATE, World, mac
 from tests.laws import generator
 
 torch.set_num_threads(1)
@@ -26,17 +26,7 @@ def trained() -> dict[str, TorchAssistant]:
         assistants: dict[str, TorchAssistant] = {
             "bc": BC(STATE, DIM, 32, 2),
             "conditional-bc": ConditionalBC(STATE, DIM, CardinalityMasks(DIM), 32, 2),
-            "mac": MACAssistant(
-                STATE,
-                DIM,
-                CardinalityMasks(DIM),
-                width=32,
-                depth=2,
-                components=4,
-                floor=0.02,
-                regression=0.0,
-                select="component",
-            ),
+            "mac": mac("component", regression=0.0, width=32, components=4, floor=0.02),
         }
     for assistant in assistants.values():
         drawing = generator(5)
@@ -87,7 +77,7 @@ def test_intent_scores_tell_demonstrated_actions_from_shuffled_ones(
     trained: dict[str, TorchAssistant], held: list[int]
 ) -> None:
     assistant = trained["mac"]
-    assert isinstance(assistant, MACAssistant)
+    assert isinstance(assistant, DensityAssistant)
     states, actions = World().sample(1000, generator(8))
     mask = torch.isin(torch.arange(DIM), torch.tensor(held)).expand(1000, -1)
     own = assistant.intent_score(states, actions, mask)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from autonomy.channels import FixedChannels
-from autonomy.density.conditional import MixtureConditional
 from autonomy.density.lattice import subsets
 from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks, ChannelMasks
+from autonomy.density.network import ResidualMLP
+from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import AnyOrderProtocol, CompletionProtocol, DecompositionProtocol, MarginalProtocol
 from autonomy.types import UserError
 from tests.densities import CONTEXT, DIM, ORDER, ROWS, build, rows
@@ -25,16 +26,21 @@ PROTOCOLS: dict[str, DecompositionProtocol] = {
 }
 
 
-def network(protocol: DecompositionProtocol | None = None, **options: Any) -> MAC:
+def network(protocol: DecompositionProtocol | None = None, floor: float = 0.02, **options: Any) -> MAC:
     """A small one whose weights are all random, so that every input matters."""
     protocol = protocol or PROTOCOLS["completion"]
-    options = {"width": 16, "depth": 2, "components": 3, **options}
-    model = MAC(protocol.dim, CONTEXT, protocol, **options)
+    answering = MixtureNetwork(protocol.dim, CONTEXT, width=16, depth=2, components=3, floor=floor)
+    model = MAC(answering, protocol, **options)
     drawing = generator(7)
     with torch.no_grad():
         for weight in model.parameters():
             weight.copy_(0.5 * torch.randn(weight.shape, generator=drawing))
     return model.double().eval()
+
+
+def trunk(model: MAC) -> ResidualMLP:
+    assert isinstance(model.network, MixtureNetwork)
+    return model.network.trunk
 
 
 def held(*dims: int, n: int = ROWS) -> Tensor:
@@ -67,7 +73,7 @@ def test_impossible_options_are_refused(options: dict[str, Any]) -> None:
 
 def test_a_protocol_of_another_width_is_refused() -> None:
     with pytest.raises(UserError, match="the protocol is for 3 dimensions, but the density has 4"):
-        MAC(DIM, CONTEXT, AnyOrderProtocol(3))
+        MAC(MixtureNetwork(DIM, CONTEXT), AnyOrderProtocol(3))
 
 
 def test_a_step_is_the_output_of_its_dimension() -> None:
@@ -77,7 +83,7 @@ def test_a_step_is_the_output_of_its_dimension() -> None:
     for dims in (torch.arange(ROWS) % DIM, torch.full((ROWS,), 2), torch.arange(ROWS).flip(0) % DIM):
         known = path < path.gather(1, dims[:, None])
         alone = model.step(x, path, dims, context)
-        of_all: MixtureConditional = model.conditionals(x, known, context)
+        of_all = model.conditionals(x, known, context)
         index = torch.arange(ROWS), dims
         for part in ("means", "scales", "log_weights"):
             torch.testing.assert_close(getattr(alone, part), getattr(of_all, part)[index])
@@ -158,7 +164,7 @@ def test_noise_is_put_on_the_evidence_and_nowhere_else() -> None:
     model = network(CompletionProtocol(masks), evidence_noise=noise, regression=2.0)
     x, _, context = rows(n)
     inputs: list[Tensor] = []
-    model.trunk.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
+    trunk(model).register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0]))
     loss = model.loss(x, context, generator(8))
     known, mask, seen_context = inputs[0].split([DIM, DIM, CONTEXT], 1)
     assert torch.equal(mask.bool(), held(1, 2, 3, n=n))
@@ -206,7 +212,7 @@ def test_the_network_is_asked_once_for_all_steps_of_all_rows() -> None:
     """No Python loop of passes: one forward for a batch with every query of four dimensions."""
     model = network(MarginalProtocol(CardinalityMasks(DIM, 1)))
     passes: list[int] = []
-    model.trunk.entry.register_forward_pre_hook(lambda _, arguments: passes.append(len(arguments[0])))
+    trunk(model).entry.register_forward_pre_hook(lambda _, arguments: passes.append(len(arguments[0])))
     query = subsets(DIM)[1:]
     x, context = torch.zeros(len(query), DIM).double(), torch.zeros(len(query), CONTEXT).double()
     model.log_prob(x, query, torch.zeros_like(query), context)

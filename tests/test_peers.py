@@ -16,8 +16,6 @@ from torch import Tensor
 from autonomy.assistants import knn
 from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.knn import KNNAssistant
-from autonomy.assistants.mac import MACAssistant
-from autonomy.assistants.made import MADEAssistant
 from autonomy.budget import Budget
 from autonomy.checkpoint import load_assistant
 from autonomy.cli import CONFIGS
@@ -26,6 +24,7 @@ from autonomy.run_directory import RunDirectory
 from autonomy.train import train
 from autonomy.types import UserError
 from eval.report import write_report
+from tests.assistants import SELECTS, mac, made
 from tests.conftest import Program
 from tests.laws import generator
 
@@ -127,16 +126,13 @@ def test_a_fresh_assistant_takes_as_many_rows_as_were_saved_and_no_other_width()
 
 
 def density_assistant(name: str, select: str = "mean") -> DensityAssistant:
-    size = {"width": 16, "depth": 2, "components": 3, "select": select, "candidates": 4}
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        if name == "made":
-            return MADEAssistant(STATE, DIM, **size).eval()
-        return MACAssistant(STATE, DIM, CardinalityMasks(DIM), **size).eval()
+        return {"mac": mac, "made": made}[name](select).eval()
 
 
 @pytest.mark.parametrize("name", ["mac", "made"])
-@pytest.mark.parametrize("select", DensityAssistant.SELECTS)
+@pytest.mark.parametrize("select", SELECTS)
 def test_completions_losses_and_scores_are_the_density_s(name: str, select: str) -> None:
     assistant, (states, operator, mask), drawing = density_assistant(name, select), questions(), generator(0)
     assistant.fit_normaliser(*rows())
@@ -158,14 +154,6 @@ def test_made_is_covered_whatever_is_held() -> None:
     coverage = density_assistant("made").coverage()
     assert coverage is not None
     assert coverage.untrained == 0
-
-
-def test_mac_s_weights_have_the_names_that_old_runs_saved() -> None:
-    block = [f"blocks.0.{layer}.{kind}" for layer in ("norm", "first", "second") for kind in ("weight", "bias")]
-    trunk = [f"{layer}.{kind}" for layer in ("entry", "norm", "exit") for kind in ("weight", "bias")]
-    names = {"normaliser.mean", "normaliser.std", "density.head.means"}
-    names |= {f"density.trunk.{name}" for name in (*block, *trunk)}
-    assert set(density_assistant("mac").state_dict()) == names
 
 
 def config(*overrides: str) -> DictConfig:

@@ -11,22 +11,23 @@ import numpy as np
 import pytest
 import torch
 
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
 from autonomy.density.masks import CardinalityMasks
 from eval.episodes import read_episodes
 from eval.play import Setting, play
 from eval.probe import DRAWS, EVERY, IMPROBABLE, Probe
 from eval.settings import compose_rollout, setting_of
+from tests.assistants import mac
 from tests.laws import generator
 
 torch.set_num_threads(1)
 
 
-def assistant(select: str = "sample") -> MACAssistant:
+def assistant(select: str = "sample") -> DensityAssistant:
     """Random weights, for the kitchen."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = MACAssistant(30, 9, CardinalityMasks(9), width=16, depth=2, components=3, select=select)
+        made = mac(select, (30, 9))
     with torch.no_grad():
         for weight in made.parameters():
             weight.copy_(0.1 * torch.randn(weight.shape, generator=generator(2)))

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from autonomy.assistants.mac import MACAssistant
-from autonomy.density.masks import CardinalityMasks
 from autonomy.types import UserError
 from eval.speed import decisions, kitchens, masks, programs, recording, training
 from eval.speed.__main__ import by_name
 from eval.speed.timing import Row, matrix_rate, medians
+from tests.assistants import mac
 from tests.conftest import Program
 
 
@@ -118,7 +117,7 @@ def test_a_training_step_is_measured_beside_its_products(monkeypatch: pytest.Mon
     rows = training.measure(1, 2)
     assert [row.what.split(", ")[-1] for row in rows] == ["float32", "bfloat16"]
     assert all(row.limit and row.ours > row.limit for row in rows)
-    model = MACAssistant(30, 9, CardinalityMasks(9), width=32, depth=2, components=20)
+    model = mac(sizes=(30, 9), width=32, components=20)
     layers = 48 * 32 + 2 * 32 * 32 + 32 * 540
     assert training._operations(model, 16) == 16 * (6 * layers - 2 * 48 * 32)
 

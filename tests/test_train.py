@@ -58,7 +58,8 @@ def kill_in_training(process: subprocess.Popen[bytes], run: Path) -> None:
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, root: Path, d4rl_file: Path) -> None:
-    long = ["training.steps=400", "training.validate_every=10", "training.ema=0.99", "assistant.dropout=0.1"]
+    long = ["training.steps=400", "training.validate_every=10", "training.ema=0.99"]
+    long += ["assistant.density.network.dropout=0.1"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert start(root, *arguments(d4rl_file, whole, *long)).wait(120) == 0
     process = start(root, *arguments(d4rl_file, broken, *long))

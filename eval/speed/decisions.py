@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
 from autonomy.density.int8 import quantise
+from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks
+from autonomy.density.networks.mixture import MixtureNetwork
+from autonomy.density.protocols import CompletionProtocol
 from envs.expert.actuation import CONTROL_PERIOD
 from eval.speed.timing import Row, medians
 
@@ -41,13 +44,14 @@ def measure(batch: int, repeats: int) -> list[Row]:
     return rows
 
 
-def _assistant(width: int, depth: int) -> MACAssistant:
+def _assistant(width: int, depth: int) -> DensityAssistant:
     """Random weights: how long it takes does not depend on them."""
     torch.manual_seed(0)
-    return MACAssistant(STATE, DIM, CardinalityMasks(DIM), width=width, depth=depth, centred=True).eval()
+    masks, network = CardinalityMasks(DIM), MixtureNetwork(DIM, STATE, width, depth, centred=True)
+    return DensityAssistant(MAC(network, CompletionProtocol(masks)), masks).eval()
 
 
-def _row(what: str, ours: MACAssistant, plain: MACAssistant | None, repeats: int) -> Row:
+def _row(what: str, ours: DensityAssistant, plain: DensityAssistant | None, repeats: int) -> Row:
     seen = {
         "state": np.zeros((1, STATE), np.float32),
         "operator_action": np.zeros((1, DIM), np.float32),

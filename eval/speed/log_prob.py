@@ -7,6 +7,7 @@ from torch import Tensor
 
 from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks, FixedMasks, MaskLaw
+from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import MarginalProtocol
 from eval.speed.timing import Row, matrix_rate, medians
 
@@ -16,7 +17,7 @@ DIM, CONTEXT = 9, 30
 def measure(batch: int, repeats: int) -> list[Row]:
     """Joints, and marginals of the paper's masks, of the small network (512 x 4, 20 components) at the kitchen's D."""
     torch.manual_seed(0)
-    model = MAC(DIM, CONTEXT, MarginalProtocol(CardinalityMasks(DIM, 1))).eval()
+    model = MAC(MixtureNetwork(DIM, CONTEXT), MarginalProtocol(CardinalityMasks(DIM, 1))).eval()
     laws: dict[str, MaskLaw] = {"joint": FixedMasks([list(range(DIM))], DIM), "marginals": CardinalityMasks(DIM, 1)}
     return [
         _row(model, name, law.sample(batch, torch.Generator().manual_seed(0)), repeats) for name, law in laws.items()
@@ -33,7 +34,8 @@ def _row(model: MAC, name: str, query: Tensor, repeats: int) -> Row:
         ours, loop = medians(
             [lambda: model.log_prob(x, query, nothing, context), lambda: _loop(model, x, query, context)], repeats
         )
-    limit = int(query.sum()) * _operations(model) / matrix_rate(batch, model.trunk.entry.out_features, repeats)
+    rate = matrix_rate(batch, _layers(model)[0].out_features, repeats)
+    limit = int(query.sum()) * _operations(model) / rate
     return Row(
         f"log_prob of {batch} {name}, D = {DIM}", ours, loop, f"a loop of {DIM} passes", limit, "matrix products"
     )
@@ -52,5 +54,9 @@ def _loop(model: MAC, x: Tensor, query: Tensor, context: Tensor) -> Tensor:
 
 def _operations(model: MAC) -> int:
     """Floating-point operations of the matrix products that a step needs: all layers, but one dimension's outputs."""
-    layers = [module.weight for module in model.trunk.modules() if isinstance(module, torch.nn.Linear)]
-    return 2 * (sum(weight.numel() for weight in layers[:-1]) + layers[-1].numel() // DIM)
+    weights = [layer.weight for layer in _layers(model)]
+    return 2 * (sum(weight.numel() for weight in weights[:-1]) + weights[-1].numel() // DIM)
+
+
+def _layers(model: MAC) -> list[torch.nn.Linear]:
+    return [module for module in model.modules() if isinstance(module, torch.nn.Linear)]

@@ -9,8 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from autonomy.assistants.mac import MACAssistant
+from autonomy.assistants.density import DensityAssistant
+from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks
+from autonomy.density.networks.mixture import MixtureNetwork
+from autonomy.density.protocols import CompletionProtocol
 from autonomy.fit import PRECISIONS, Loop, Rows, TrainingSettings
 from autonomy.run_directory import RunDirectory
 from eval.speed.timing import Row, matrix_rate, medians
@@ -42,7 +45,9 @@ def _rows(name: str, width: int, depth: int, batch: int, repeats: int) -> list[R
 def _loop(width: int, depth: int, batch: int, precision: str, folder: Path) -> Loop:
     torch.manual_seed(0)
     rows = Rows(torch.randn(20_000, STATE), torch.rand(20_000, DIM) * 2 - 1)
-    model = MACAssistant(STATE, DIM, CardinalityMasks(DIM), width=width, depth=depth, centred=True).train()
+    masks, network = CardinalityMasks(DIM), MixtureNetwork(DIM, STATE, width, depth, centred=True)
+    density = MAC(network, CompletionProtocol(masks), regression=50.0)
+    model = DensityAssistant(density, masks).train()
     settings = TrainingSettings(steps=1, batch_size=batch, precision=precision)
     return Loop(model, rows, rows, settings, RunDirectory(folder), seed=0)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 INTENTS = ("#4c9f70", "#e3b23c", "#8d6cab", "#d0605e", "#5aa7b5", "#a0785a", "#cf8fc4", "#6f7d3c")
 """A colour an intent, in the order of their names, also in the video; none of them is `NEUTRAL`."""
 NEUTRAL = "#c9c9c9"
+_ENOUGH = 5
 _WIDTH, _DPI = 5.6, 170
 """Inches and dots an inch: narrow, so that the letters can be read on a telephone, and fine, for large screens."""
 
@@ -140,4 +142,35 @@ def belief_over_time(course: Course) -> bytes:
     axes.set_xlabel("seconds")
     axes.set_ylabel("belief", loc="bottom")
     figure.legend(handles=intent_patches(course), loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+    return png(figure)
+
+
+def recognition_over_time(curves: Mapping[str, pd.DataFrame]) -> bytes:
+    """Of each entry (`eval.belief.over_time`) how often the assistant is right, over the time since a task began.
+
+    The right ends, to which fewer than `_ENOUGH` tasks last, are left out.
+    """
+    figure, axes = canvas(3.2)
+    for index, (name, curve) in enumerate(curves.items()):
+        shown = curve[curve["n"] >= _ENOUGH]
+        axes.plot(CONTROL_PERIOD * shown["since"], shown["right"], label=name, color=COLOURS[index % len(COLOURS)])
+    axes.set(xlabel="seconds since the demonstrator began with it", ylabel="acts for the right task", ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize="small")
+    return png(figure)
+
+
+def reliability_of_belief(levels: Mapping[str, pd.DataFrame]) -> bytes:
+    """Of each entry (`eval.belief.reliability`) how often the likeliest intent is the truth, over its probability.
+
+    Dots have an area in proportion to the steps in their bin; calibrated ones are on the diagonal.
+    """
+    figure, axes = canvas(4.2)
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="calibrated")
+    for index, (name, bins) in enumerate(levels.items()):
+        colour = COLOURS[index % len(COLOURS)]
+        axes.plot(bins["probability"], bins["right"], color=colour, lw=1.2, label=name)
+        axes.scatter(bins["probability"], bins["right"], 250 * bins["n"] / bins["n"].sum(), color=colour, lw=0)
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), aspect="equal")
+    axes.set(xlabel="probability of the likeliest intent", ylabel="share of the steps in which it is right")
+    axes.legend(frameon=False, fontsize="small")
     return png(figure)

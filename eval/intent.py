@@ -22,16 +22,18 @@ from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.data.card import Card
+from autonomy.data.split import split
 from autonomy.fit import Rows
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.train import split_rows
-from autonomy.types import UserError
+from autonomy.types import Demonstrations, UserError
 from eval.figures import reliability
 from eval.probe import KnowsIntent
 from eval.settings import channels_of, usable_folder
 
 Ranks = dict[str, NDArray[np.float64]]
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5)
+"""The shares that are printed, and the range that `distance` looks at: the score is for telling what is improbable."""
 ROWS = 64
 """Ranked at a time: with 99 draws some tens of megabytes of activations."""
 
@@ -67,12 +69,24 @@ def calibration(
 def held_out(directory: RunDirectory) -> Rows:
     """The rows that training held out. Raises `UserError` when the data are no longer what the run was trained on."""
     config = directory.config()
+    return split_rows(_training_data(directory), config, torch.device("cpu"))[1]
+
+
+def held_out_episodes(directory: RunDirectory) -> Demonstrations:
+    """The episodes of `held_out`, which raises the same errors."""
+    config, demonstrations = directory.config(), _training_data(directory)
+    generator = np.random.default_rng(config.seed)
+    return split(demonstrations, config.training.validation_fraction, generator)[1]
+
+
+def _training_data(directory: RunDirectory) -> Demonstrations:
+    config = directory.config()
     if missing := [key for key in ("data", "training", "seed") if key not in config]:
         raise directory.broken(directory.config_file, f"it lacks {', '.join(missing)}")
-    demonstrations = instantiate(config.data).load()
+    demonstrations: Demonstrations = instantiate(config.data).load()
     if directory.read_json(directory.card_file).get("content_hash") != Card.of(demonstrations).content_hash:
         raise UserError(f"the data changed since {directory.path} was trained, so what it held out is not known")
-    return split_rows(demonstrations, config, torch.device("cpu"))[1]
+    return demonstrations
 
 
 def some_of(rows: Rows, n: int, generator: torch.Generator) -> Rows:
@@ -89,26 +103,30 @@ def frame(ranks: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
 
 
 def distance(ranks: NDArray[np.float64], draws: int) -> float:
-    """Kolmogorov's: the largest |share of `ranks` <= u - u| over the values u = k / (draws + 1) that a rank takes."""
-    values = np.arange(1, draws + 2) / (draws + 1)
-    return float(np.abs((ranks[:, None] <= values).mean(0) - values).max())
+    """The largest |share of `ranks` <= u - u| over the values u = k / (draws + 1) of a rank that lie in `LEVELS`."""
+    steps = np.rint(ranks * (draws + 1))
+    values = np.arange(1, draws + 2)
+    inside = (values >= LEVELS[0] * (draws + 1)) & (values <= LEVELS[-1] * (draws + 1))
+    gaps = np.abs((steps[:, None] <= values).mean(0) - values / (draws + 1))
+    return float(gaps[inside].max(initial=0.0))
 
 
 def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
     """A line for each channels, with what the numbers mean."""
-    lines = [_line("channels", "n", [f"<= {level}" for level in LEVELS], "Kolmogorov")]
+    lines = [_line("channels", "n", [f"<= {level}" for level in LEVELS], "most off")]
     for name, values in ranks.items():
         shares = [f"{(values <= level).mean():.3f}" for level in LEVELS]
         lines.append(_line(name, str(len(values)), shares, f"{distance(values, draws):.3f}"))
     notes = [
         f"Of n held-out demonstrated actions the share whose rank beside {draws} draws of p(a_operator | s) is at most",
-        "that. Calibrated: the same number; more at the left end: the model is too sure of itself, less: too wide.",
+        "that. Calibrated: the same number; more: the model is too sure of itself, less: too wide. Most off: the",
+        f"largest difference at any level from {LEVELS[0]} to {LEVELS[-1]}.",
     ]
     return "\n".join([*lines, "", *notes])
 
 
-def _line(name: str, n: str, shares: Sequence[str], kolmogorov: str) -> str:
-    return f"{name:<10}{n:>6}{''.join(f'{share:>9}' for share in shares)}{kolmogorov:>13}"
+def _line(name: str, n: str, shares: Sequence[str], most: str) -> str:
+    return f"{name:<10}{n:>6}{''.join(f'{share:>9}' for share in shares)}{most:>11}"
 
 
 @main("intent")

@@ -21,7 +21,7 @@ times as long, and neighbouring commands say the same."""
 
 @runtime_checkable
 class KnowsIntent(Protocol):
-    """An assistant with a density of what operators do; see `autonomy.assistants.mac.MACAssistant`."""
+    """An assistant with a density of what operators do; see `autonomy.assistants.density.DensityAssistant`."""
 
     def intent_score(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:
         """log p(a_operator | s) in nats, (B,)."""

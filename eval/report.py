@@ -18,12 +18,14 @@ from omegaconf import DictConfig, OmegaConf
 from autonomy.budget import Budget
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
+from envs.expert.actuation import CONTROL_PERIOD
 from eval.coverage import untrained
-from eval.episodes import EPISODES, SUMMARY, read_episodes
-from eval.figures import learning_curve, reward_bars, task_bars
+from eval.episodes import EPISODES, SUMMARY, has_belief, read_episodes
+from eval.figures import belief_over_time, learning_curve, reward_bars, task_bars
 from eval.probe import IMPROBABLE
+from eval.trace import TRACE, read_trace
 from eval.video import FRAMES, VIDEO
-from eval.wording import card_rows, headline, key_settings, label, row
+from eval.wording import card_rows, headline, key_settings, label, recognition_rows, row
 
 REPORT = "report.html"
 
@@ -48,6 +50,7 @@ def write_report(run: Path) -> Path:
         untrained=_untrained(directory, config),
         frames=[_image(still.read_bytes()) for still in sorted((directory.path / FRAMES).glob("*.png"))],
         **_evaluation(directory),
+        **_belief(directory),
     )
     atomic_write(directory.path / REPORT, page.encode())
     return directory.path / REPORT
@@ -76,7 +79,16 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
     """What summary.json says, as words and figures; empty without it."""
     file = directory.path / SUMMARY
     if not file.is_file():
-        return {"rows": [], "figures": [], "headline": None, "seeds": None, "tasks": 0, "notes": False, "probed": None}
+        return {
+            "rows": [],
+            "figures": [],
+            "headline": None,
+            "seeds": None,
+            "tasks": 0,
+            "notes": False,
+            "probed": None,
+            "believed": False,
+        }
     try:
         summaries = json.loads(file.read_text(encoding="utf-8"))
         labels = [label(summary) for summary in summaries]
@@ -91,9 +103,29 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
             "tasks": len(summaries[0]["tasks"]),
             "notes": any(summary["operator_errors"] for summary in summaries),
             "probed": IMPROBABLE if any(summary.get("improbable") for summary in summaries) else None,
+            "believed": has_belief(summaries),
         }
     except (KeyError, TypeError, ValueError, LookupError) as error:
         raise directory.broken(file, f"no summary of evaluated episodes ({error!r})") from error
+
+
+def _belief(directory: RunDirectory) -> dict[str, Any]:
+    """What belief.json says of one episode, as a picture and rows of text; nothing without it."""
+    file = directory.path / TRACE
+    if not file.is_file():
+        return {"belief": None}
+    trace = read_trace(file)
+    median = trace.course.steps_to_recognise
+    return {
+        "belief": {
+            "who": label(vars(trace)),
+            "seed": trace.seed,
+            "picture": _image(belief_over_time(trace.course)),
+            "rows": recognition_rows(trace.course),
+            "median": None if median is None else f"{CONTROL_PERIOD * median:.1f}",
+            "right": None if trace.course.right is None else f"{trace.course.right:.0%}",
+        }
+    }
 
 
 def _untrained(directory: RunDirectory, config: DictConfig) -> list[str]:

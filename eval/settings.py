@@ -52,7 +52,7 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
     env = cfg.get("env") or env or default.env
     if not alone:
         check_compatible(cfg.run, cast(DictConfig, env))
-    parts = _resolved(cfg, cast(DictConfig, env))
+    parts = with_env(cfg, cast(DictConfig, env))
     assistant = _ZERO_ASSISTANT if alone else _trained(cfg)
     name = "zero" if alone else assistant_name(cfg.run)
     draws = whole("draws", cfg.draws, 0)
@@ -63,14 +63,15 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
 def _trained(cfg: DictConfig) -> dict[str, Any]:
     """How to make the assistant; float32 goes without saying, as in the settings of older rollouts."""
     made = {"_target_": "autonomy.checkpoint.load_assistant", "run": str(cfg.run)}
-    return made if cfg.get("precision", "float32") == "float32" else {**made, "precision": cfg.precision}
+    options = {"precision": cfg.get("precision", "float32"), "intent": cfg.get("intent")}
+    return {**made, **{key: value for key, value in options.items() if value not in ("float32", None)}}
 
 
 def _config(run: str) -> DictConfig:
     return RunDirectory.open(run).config()
 
 
-def _resolved(cfg: DictConfig, env: DictConfig) -> dict[str, Any]:
+def with_env(cfg: DictConfig, env: DictConfig) -> dict[str, Any]:
     """`cfg` as plain containers, with `env` in it: operators and channels refer to its tasks and sizes."""
     whole_cfg = cfg.copy()
     with open_dict(whole_cfg):
@@ -91,7 +92,7 @@ def usable_folder(path: Path) -> Path:
 def channels_of(name: str, env: DictConfig) -> Channels:
     """The channels `name` of configs/channels in `env`. Raises `UserError` where they need dimensions it has not."""
     cfg = compose_rollout(["run=zero", "operator=zero", f"channels={name}"])
-    return cast(Channels, instantiate(_resolved(cfg, env)["channels"]))
+    return cast(Channels, instantiate(with_env(cfg, env)["channels"]))
 
 
 def _folder(cfg: DictConfig, setting: Setting) -> Path:

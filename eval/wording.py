@@ -7,16 +7,20 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from autonomy.budget import Budget
+from autonomy.budget import Budget, inner
+from envs.expert.actuation import CONTROL_PERIOD
+from eval.episodes import BELIEF
+from eval.recognition import Course
 from eval.stats import Interval
 
 Row = tuple[str, str]
+SIZES = ("width", "depth", "components")
 SETTINGS = {
     "assistant": "name",
     "environment": "env.name",
-    "network width": "assistant.width",
-    "network depth": "assistant.depth",
-    "mixture components": "assistant.components",
+    "network width": "width",
+    "network depth": "depth",
+    "mixture components": "components",
     "training steps": "training.steps",
     "batch size": "training.batch_size",
     "learning rate": "training.learning_rate",
@@ -31,7 +35,10 @@ def key_settings(config: DictConfig, budget: Budget | None = None) -> list[Row]:
     """
     untrained = budget is not None and not budget.steps
     keys = {text: key for text, key in SETTINGS.items() if not (untrained and key.startswith("training."))}
-    found = {text: OmegaConf.select(config, key) for text, key in keys.items()} | {"budget": budget}
+    found = {
+        text: inner(config.assistant, key) if key in SIZES else OmegaConf.select(config, key)
+        for text, key in keys.items()
+    } | {"budget": budget}
     return [(text, str(value)) for text, value in found.items() if value is not None]
 
 
@@ -62,7 +69,7 @@ def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
 def row(summary: Mapping[str, Any], name: str) -> dict[str, str]:
     """The cells of a setting in the table."""
     first, deviation, ms = summary["first_intended"], summary["deviation"], summary["ms"]
-    improbable = summary.get("improbable")  # summaries of older versions lack it
+    improbable, right, recognised = (summary.get(key) for key in ("improbable", *BELIEF))  # older versions lack them
     return {
         "label": name,
         "n": str(summary["episodes"]),
@@ -70,6 +77,8 @@ def row(summary: Mapping[str, Any], name: str) -> dict[str, str]:
         "first": "-" if first is None else f"{first['mean']:.0%}",
         "deviation": "-" if deviation is None else str(Interval(**deviation)),
         "improbable": "-" if improbable is None else str(Interval(**improbable)),
+        "right": "-" if right is None else f"{right['mean']:.0%}",
+        "recognised": "-" if recognised is None else f"{CONTROL_PERIOD * recognised['mean']:.1f} s",
         "ms": f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})",
         "refused": str(summary["operator_errors"]),
     }
@@ -91,4 +100,16 @@ def card_rows(card: Mapping[str, Any], top: int = 10) -> list[Row]:
         ("orders of the tasks", "\n".join([*orders[:top], *more])),
         ("actions at their limit", ", ".join(f"dim {d}: {share:.1%}" for d, share in enumerate(card["saturated"]))),
         ("content hash", card["content_hash"]),
+    ]
+
+
+def recognition_rows(course: Course) -> list[tuple[str, str, str]]:
+    """The tasks that were pursued in an episode, how long each was, and how soon the belief gave it more than half."""
+    return [
+        (
+            course.labels[stretch.intent],
+            f"{CONTROL_PERIOD * (stretch.stop - stretch.start):.1f} s",
+            f"{CONTROL_PERIOD * stretch.recognised:.1f} s" if stretch.seen else "never",
+        )
+        for stretch in course.stretches
     ]

@@ -60,12 +60,13 @@ def _other(run: Path) -> Tensor:
     return intent.split_rows(instantiate(config.data).load(), config, torch.device("cpu"))[1].actions
 
 
-def test_kolmogorov_s_distance_is_over_the_values_that_a_rank_takes() -> None:
+def test_the_distance_is_over_the_improbable_half_of_what_a_rank_can_be() -> None:
     even = np.arange(1, 21) / 20
     assert distance(even, 19) == pytest.approx(0.0, abs=1e-12)
-    assert distance(np.ones(7), 19) == pytest.approx(0.95)
+    assert distance(even.astype(np.float32), 19) == pytest.approx(0.0, abs=1e-7)
+    assert distance(np.ones(7), 19) == pytest.approx(0.5)
     assert distance(np.full(7, 0.05), 19) == pytest.approx(0.95)
-    assert distance(np.repeat([0.25, 1.0], 10), 3) == pytest.approx(0.25)
+    assert distance(np.repeat([0.25, 0.5, 0.75, 1.0], [1, 1, 0, 2]), 3) == pytest.approx(0.0)  # off above one half only
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *overrides: str) -> None:

@@ -96,6 +96,27 @@ def test_improbable_commands_have_a_column_where_they_were_measured(run: Path) -
     assert "among the 5% least probable" in page
 
 
+def test_a_belief_over_an_episode_has_a_section_and_columns(run: Path) -> None:
+    fill(run)
+    assert "What the assistant believed" not in write_report(run).read_text()
+    beliefs = [[0.2, 0.8]] * 10 + [[0.6, 0.4]] * 20
+    told = {"names": ["kettle <b>"], "beliefs": beliefs, "committed": [0] * 30, "truths": [0] * 30}
+    names = {"assistant": "mac", "operator": "expert", "channels": "wrist", "seed": 1000, "completed": [[29, "kettle"]]}
+    (run / "belief.json").write_text(json.dumps({**names, **told}))
+    measured = {**summary("mac", "expert", "wrist"), "belief_right": INTERVAL, "steps_to_recognise": INTERVAL}
+    (run / "summary.json").write_text(json.dumps([measured]))
+    page = write_report(run).read_text()
+    section = page[page.index("What the assistant believed") :]
+    assert "mac + expert on wrist, episode 1000" in section
+    assert "more than half after 0.8 s" in section
+    assert "<td>kettle &lt;b&gt;</td><td>2.4 s</td><td>0.8 s</td>" in section
+    assert "<td>150%</td><td>0.1 s</td>" in page
+    assert page.count("data:image/png;base64") == 5
+    (run / "belief.json").write_text("{}")
+    with pytest.raises(UserError, match=r"belief\.json is corrupted"):
+        write_report(run)
+
+
 def test_text_from_files_is_escaped(run: Path) -> None:
     fill(run)
     page = write_report(run).read_text()

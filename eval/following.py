@@ -1,0 +1,63 @@
+"""Lets an assistant follow demonstrations step by step, as if an operator held channels of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autonomy.types import Channels, Demonstrations, Episode, Mask, UserError
+from eval.recognition import Course, index_of
+
+
+def courses(
+    assistant: Any, demonstrations: Demonstrations, channels: Sequence[Channels], seed: int
+) -> dict[str, list[Course]]:
+    """`{name of the channels: the course of each episode}`: what `assistant` believes while it sees the states of
+    `demonstrations` and, on the dimensions that each of `channels` holds, their actions.
+
+    It is the very `predict` that plays. All episodes and channels are rows of one batch; those that have ended repeat
+    their last step, which is not looked at. Channels are drawn with `seed`. Raises `UserError` for an assistant without
+    a belief, and for episodes without labels.
+    """
+    if not getattr(assistant, "intents", ()):
+        raise UserError(
+            "this assistant has no belief over intents; give a run that was trained on labels, intent=filter"
+        )
+    episodes = [episode for episode in demonstrations if episode.intents is not None]
+    if not episodes:
+        raise UserError(f"{demonstrations.source} has no labels of intents to compare a belief with")
+    masks = [one.sample(len(episodes), np.random.default_rng(seed)) for one in channels]
+    steps = list(_followed(assistant, episodes * len(channels), np.concatenate(masks)))
+    beliefs, committed = (np.stack([step[part] for step in steps], 1) for part in range(2))
+    names = tuple(assistant.intents)
+    truths = [_truths(episode, demonstrations.intents, names) for episode in episodes] * len(channels)
+    found = [
+        Course(names, beliefs[row, : len(truth)], committed[row, : len(truth)], truth)
+        for row, truth in enumerate(truths)
+    ]
+    groups = (found[first : first + len(episodes)] for first in range(0, len(found), len(episodes)))
+    return {one.name: group for one, group in zip(channels, groups, strict=True)}
+
+
+def _truths(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+    """The labels of an episode, (T,), as indices of the assistant's `names`; their number stands for none of them."""
+    places = np.array([*(index_of(label, names) for label in labels), len(names)])
+    return cast(NDArray[np.int64], places[np.asarray(episode.intents)])  # -1 is the last
+
+
+def _followed(assistant: Any, episodes: Sequence[Episode], masks: Mask) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The belief (B, K + 1) and the intent committed to (B,) after each step of the longest of B episodes."""
+    state, starts = None, np.ones(len(episodes), np.bool_)
+    for step in range(max(map(len, episodes))):
+        states, actions = (
+            np.stack([getattr(episode, part)[min(step, len(episode) - 1)] for episode in episodes])
+            for part in ("states", "actions")
+        )
+        command = np.where(masks, actions, np.float32(0))
+        observation = {"state": states, "operator_action": command, "operator_mask": masks.astype(np.int8)}
+        _, state = assistant.predict(observation, state, starts, deterministic=True)
+        yield state.belief.copy(), state.intent.copy()
+        starts = np.zeros(len(episodes), np.bool_)

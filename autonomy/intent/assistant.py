@@ -18,7 +18,7 @@ from autonomy.density.masks import MaskLaw
 from autonomy.intent.belief import BeliefFilter, BeliefState, read_memory
 from autonomy.intent.evidence import evidence_of
 from autonomy.intent.gate import Gate
-from autonomy.intent.persistence import Persistence
+from autonomy.intent.persistence import ALIKE, Persistence
 from autonomy.types import Array, UserError
 
 MODES = ("filter", "told", "none")
@@ -105,11 +105,12 @@ class IntentAssistant(TorchAssistant):
         """
         width = len(self.intents) + 1
         asked = torch.arange(width) if meant is None else meant.any(0).nonzero().squeeze(1)
-        asked = asked.to(states.device)
-        rows = [part.repeat_interleave(len(asked), 0) for part in (states, operator, mask)]
-        scores: Tensor = self.evidence(self.inputs(rows[0], asked.repeat(len(states))), *rows[1:])
+        rows = torch.arange(max(len(asked), ALIKE)).clamp(max=len(asked) - 1)
+        columns = asked[rows].to(states.device)
+        parts = [part.repeat_interleave(len(columns), 0) for part in (states, operator, mask)]
+        scores: Tensor = self.evidence(self.inputs(parts[0], columns.repeat(len(states))), *parts[1:])
         result = scores.new_full((len(states), width), -torch.inf)
-        result[:, asked] = scores.view(len(states), -1)
+        result[:, columns] = scores.view(len(states), -1)
         return result
 
     @torch.no_grad()

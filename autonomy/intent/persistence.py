@@ -13,6 +13,9 @@ from autonomy.fit import TrainingSettings, fit
 from autonomy.run_directory import RunDirectory
 from autonomy.schedules import Cosine
 
+ALIKE = 4
+"""Rows that a product has at least. For fewer, CPUs take another path, which rounds differently: what is said of an
+episode would depend on how many others are beside it."""
 RARE = 20
 """How many more times a row is drawn at which the intent changes; its weight in the loss is smaller by as much."""
 
@@ -88,12 +91,8 @@ class Persistence(nn.Module):
     def transition(self, states: Tensor) -> Tensor:
         """p(z' | z, s) at states (B, S): (B, K + 1, K + 1), from z in rows to z' in columns, float64."""
         size = self.intents + 1
-        inputs = torch.cat(
-            [
-                self.normaliser(states).repeat_interleave(size, 0),
-                torch.eye(size, device=states.device).repeat(len(states), 1),
-            ],
-            1,
-        )
+        every = torch.arange(max(size, ALIKE), device=states.device).clamp(max=size - 1)
+        before = nn.functional.one_hot(every, size).to(states).repeat(len(states), 1)
+        inputs = torch.cat([self.normaliser(states).repeat_interleave(len(every), 0), before], 1)
         scores: Tensor = self.layers(inputs.expand(self.members, -1, -1))
-        return torch.softmax(scores.double(), -1).mean(0).view(-1, size, size)
+        return torch.softmax(scores.double(), -1).mean(0).view(len(states), -1, size)[:, :size]

@@ -89,7 +89,7 @@ class Pointing(BC):
 
 def assistant(mode: str = "filter") -> IntentAssistant:
     torch.manual_seed(0)
-    persistence = partial(Persistence, width=8, members=2)
+    persistence = partial(Persistence, width=64, members=2)
     made = IntentAssistant(Pointing(S + 2, D, 8, 2), INTENTS, persistence, mode=mode)
     made.evidence.deviation.fill_(0.2)
     return made.eval()

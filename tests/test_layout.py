@@ -16,7 +16,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 TOP = {
-    *("CITATION.cff", "LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml"),
+    *("CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md", "constraints.txt", "pyproject.toml"),
     *(".ci", ".gitignore", "autonomy", "configs", "envs", "eval", "tests"),
 }
 PACKAGES = ("autonomy", "envs", "eval")

@@ -116,7 +116,7 @@ def test_mistakes_are_one_sentence(
 def test_an_assistant_without_a_density_and_changed_data_are_refused(
     run: Path, d4rl_file: Path, tmp_path: Path
 ) -> None:
-    bc = trained(tmp_path / "bc", d4rl_file, "assistant=bc")
+    bc = trained(tmp_path / "bc", d4rl_file, "assistant=bc", "intent=none")
     with pytest.raises(UserError, match="does not know p"):
         calibration(bc, ["base"], 5, generator(), 9)
     card = json.loads((bc / "card.json").read_text())

@@ -36,7 +36,7 @@ class Budget:
         config, metrics = run.config(), run.metrics()
         if not metrics:
             raise run.broken(run.metrics_file, "it does not say how long training took")
-        steps, batch = metrics[-1]["step"], config.training.batch_size
+        steps, batch = metrics[-1]["step"], config.training.batch_size * config.get("members", 1)
         learned = list(model.parameters()) or model.buffers()
         return cls(
             parameters=sum(tensor.numel() for tensor in learned),

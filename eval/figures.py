@@ -22,7 +22,7 @@ COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 INTENTS = ("#4c9f70", "#e3b23c", "#8d6cab", "#d0605e", "#5aa7b5", "#a0785a", "#cf8fc4", "#6f7d3c")
 """A colour an intent, in the order of their names, also in the video; none of them is `NEUTRAL`."""
 NEUTRAL = "#c9c9c9"
-_ENOUGH = 5
+_ENOUGH = 10
 _WIDTH, _DPI = 5.6, 170
 """Inches and dots an inch: narrow, so that the letters can be read on a telephone, and fine, for large screens."""
 

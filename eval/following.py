@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -19,8 +20,9 @@ def courses(
     `demonstrations` and, on the dimensions that each of `channels` holds, their actions.
 
     It is the very `predict` that plays. All episodes and channels are rows of one batch; those that have ended repeat
-    their last step, which is not looked at. Channels are drawn with `seed`. Raises `UserError` for an assistant without
-    a belief, and for episodes without labels.
+    their last step, which is not looked at. Demonstrators may mean any of the intents, also those that cannot be meant
+    in the assistant's own world. Channels are drawn with `seed`. Raises `UserError` for an assistant without a belief,
+    and for episodes without labels.
     """
     if not getattr(assistant, "intents", ()):
         raise UserError(
@@ -30,7 +32,7 @@ def courses(
     if not episodes:
         raise UserError(f"{demonstrations.source} has no labels of intents to compare a belief with")
     masks = [one.sample(len(episodes), np.random.default_rng(seed)) for one in channels]
-    steps = list(_followed(assistant, episodes * len(channels), np.concatenate(masks)))
+    steps = list(_followed(_open_to_all(assistant), episodes * len(channels), np.concatenate(masks)))
     beliefs, committed = (np.stack([step[part] for step in steps], 1) for part in range(2))
     names = tuple(assistant.intents)
     truths = [_truths(episode, demonstrations.intents, names) for episode in episodes] * len(channels)
@@ -40,6 +42,14 @@ def courses(
     ]
     groups = (found[first : first + len(episodes)] for first in range(0, len(found), len(episodes)))
     return {one.name: group for one, group in zip(channels, groups, strict=True)}
+
+
+def _open_to_all(assistant: Any) -> Any:
+    """A copy of the assistant for which every intent can be meant."""
+    changed = copy.deepcopy(assistant)
+    if hasattr(changed, "filter"):
+        changed.filter.meant.fill_(True)
+    return changed
 
 
 def _truths(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:

@@ -84,7 +84,8 @@ def test_the_program_prints_a_table_and_writes_ranks_and_figure(
     assert written.groupby("channels").size().to_dict() == {"shoulder": 30, "fingers": 30}
     for line, name in zip(lines[1:], ["shoulder", "fingers"], strict=False):
         share = (written["rank"][written["channels"] == name] <= 0.05).mean()
-        assert line.split()[:3] == [name, "30", f"{share:.3f}"]
+        cells = line.split()
+        assert (cells[:2], cells[3]) == ([name, "30"], f"{share:.3f}")
     assert lines[-1] == f"out: {tmp_path / 'new'}"
     assert (tmp_path / "new" / "intent.png").read_bytes().startswith(b"\x89PNG")
 

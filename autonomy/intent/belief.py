@@ -82,13 +82,7 @@ class BeliefFilter(nn.Module):
 
     def updated(self, prior: Tensor, evidence: Tensor, held: Tensor) -> Tensor:
         """The belief (B, K + 1) after commands of `held` (B,) dimensions with log densities `evidence` (B, K + 1)."""
-        anything = -held.double()[:, None] * math.log(2)
-        floors = torch.full_like(prior, 0.0) + self.floor
-        floors[:, -1] = STRANGER
-        scores = torch.logaddexp((1 - floors).log() + evidence.double(), floors.log() + anything)
-        scores = torch.where(prior > 0, scores, -math.inf)
-        weights = (self.temper * (scores - scores.amax(1, keepdim=True))).exp()
-        return _normalised(prior * weights, prior)
+        return weighed(prior, evidence, held, self.temper, self.floor)
 
     def committed(self, belief: Tensor, intent: Tensor) -> Tensor:
         """The intent (B,) to act on: the one before (-1: there is none), unless another is likelier by `hysteresis`."""
@@ -96,6 +90,16 @@ class BeliefFilter(nn.Module):
         before = belief.gather(1, intent.clamp(min=0)[:, None]).squeeze(1)
         keep = (intent >= 0) & (before > 0) & (best <= before + self.hysteresis)
         return torch.where(keep, intent, likeliest)
+
+
+def weighed(prior: Tensor, evidence: Tensor, held: Tensor, temper: Tensor, floor: Tensor) -> Tensor:
+    """`BeliefFilter.updated` with another temper and floor, each a number or (B, 1)."""
+    anything = -held.double()[:, None] * math.log(2)
+    stranger = torch.arange(prior.shape[1], device=prior.device) == prior.shape[1] - 1
+    floors = torch.where(stranger, STRANGER, floor)
+    scores = torch.logaddexp((1 - floors).log() + evidence.double(), floors.log() + anything)
+    scores = torch.where(prior > 0, scores, -math.inf)
+    return _normalised(prior * (temper * (scores - scores.amax(1, keepdim=True))).exp(), prior)
 
 
 def _normalised(weights: Tensor, otherwise: Tensor) -> Tensor:

@@ -95,4 +95,5 @@ class _Lots:
             true = belief.view(tries, episodes, -1)[:, torch.arange(episodes), labels.clamp(min=0)]
             total += torch.where(labels >= 0, true.clamp_min(LEAST).log(), 0.0).sum(1)
             steps += int((labels >= 0).sum())
-        return total / steps
+        means: Tensor = total / steps
+        return means

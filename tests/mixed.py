@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from autonomy.density.categorical import Categorical, MixedConditional
 from autonomy.density.conditional import MixtureConditional
 from autonomy.density.gaussian import GaussianMixture
 from autonomy.density.masks import CardinalityMasks
+from autonomy.density.networks.mixed import MixedNetwork
 from autonomy.density.protocols import CompletionProtocol
 from tests.laws import generator
 
@@ -73,3 +75,13 @@ class LabelledGaussians(AutoregressiveDensity):
 
     def _step_bytes(self) -> int:
         return self.inner._step_bytes()
+
+
+def network(categories: list[int], context: int = 2, **options: Any) -> MixedNetwork:
+    """A small one whose weights are all random, in double precision."""
+    made = MixedNetwork(categories, context, width=16, depth=2, components=4, **options)
+    drawing = generator(7)
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight.copy_(0.5 * torch.randn(weight.shape, generator=drawing))
+    return made.double().eval()

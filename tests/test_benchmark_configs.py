@@ -77,3 +77,28 @@ def test_the_partner_may_be_ones_own_run(tmp_path: Path) -> None:
     plan = Plan(composed("experiment=paper-table", "+data.path=FILE", "partner_seed=null", f"partner={tmp_path}"))
     assert f"operator.policy.path={tmp_path}" in plan.places[1].overrides
     assert {training.assistant for training in plan.trainings} == {"mac", "bc", "explicit-bc", "ibc"}
+
+
+def test_a_benchmark_that_grows_trains_everyone_with_each_amount() -> None:
+    plan = Plan(composed("experiment=demonstrations", "training_seeds=[0,1]", "grow.values=[50]"))
+    found = [(training.assistant, training.seed, training.amount) for training in plan.assisting]
+    assert found[:2] == [("mac", 0, 50), ("mac", 1, 50)]
+    assert len(found) == 4 * 3
+    assert {training.seed for training in plan.assisting if training.amount == 1350} == {0}
+    assert {training.amount for training in plan.assisting} == {50, 1350}
+    assert all(training.config.data.n_episodes == training.amount for training in plan.assisting[::5])
+    assert plan.grows == "demonstrations"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["~grow.values"], "grow needs name, key and values"),
+        (["grow.values=50"], "grow.values must be a list of one or more"),
+        (["grow.fewer={2000: []}"], "grow.fewer.2000 must be a list of one or more"),
+        (["+curves.k={play: ['channels=random-1'], key: channels.k, values: [1]}"], "curves or it grows, not both"),
+    ],
+)
+def test_what_cannot_grow_is_one_sentence(overrides: list[str], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Plan(composed("experiment=demonstrations", "training_seeds=[0]", *overrides))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from autonomy.types import UserError
 from eval.benchmark import figures
@@ -202,6 +203,32 @@ def test_what_there_is_no_data_for_is_left_out(tmp_path: Path) -> None:
     assert {file.name for file in (tmp_path / "figures").iterdir()} == {
         *("matrix.csv", "paper.csv", "reward.csv", "reward.png")
     }
+
+
+def test_curves_over_trainings_have_a_panel_a_channels(tmp_path: Path) -> None:
+    parts = [
+        episodes(f"expert-{where}-{n}", name, mean, seeds, curve="demonstrations", strength=float(n), channels=where)
+        for where in ("wrist", "random-3")
+        for n, mean, seeds in ((50, 1.0, 4), (150, 2.0, 4), (1350, 3.0, 1))
+        for name in ("mac", "bc")
+    ]
+    rows = tuple(f"expert-{where}-{n}" for where in ("wrist", "random-3") for n in (50, 150))
+    page = page_of(tmp_path, pd.concat(parts), About(**dict(vars(ABOUT), grows="demonstrations", rows=rows)))
+    assert "<h2>Reward over demonstrations</h2>" in page
+    assert "Over the 4 settings" in page
+    assert "Caution" not in page
+    assert "## Reward over demonstrations" in (tmp_path / "report.md").read_text()
+    points = pd.read_csv(tmp_path / "figures" / "curves.csv")
+    assert set(points["panel"]) == {"demonstrations on wrist", "demonstrations on random-3"}
+    assert points.groupby(["panel", "assistant"])["strength"].apply(list).tolist() == [[50, 150, 1350]] * 4
+
+
+def test_the_scale_is_logarithmic_where_it_goes_far() -> None:
+    axes = Figure().add_subplot()
+    figures._scale(axes, [50, 150, 450])
+    assert axes.get_xscale() == "log"
+    figures._scale(plain := Figure().add_subplot(), [0, 0.5, 8])
+    assert plain.get_xscale() == "linear"
 
 
 def test_an_earlier_reports_figures_go(tmp_path: Path) -> None:

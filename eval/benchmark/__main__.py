@@ -22,7 +22,7 @@ from eval.benchmark.gallery import exhibits
 from eval.benchmark.origin import about
 from eval.benchmark.plan import Plan
 from eval.benchmark.report import MARKDOWN, write_report
-from eval.benchmark.trainings import train_all
+from eval.benchmark.trainings import load_all_data, train_all
 
 Unit = TypeVar("Unit")
 
@@ -32,7 +32,7 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/benchmark/benchmark.yaml."""
     plan = Plan(cfg)
     if cfg.stage == "data":
-        plan.trainings[0].load_data()
+        load_all_data(plan.trainings)
     if cfg.stage in ("train", "all"):
         train_all(_share(plan.trainings, cfg), cfg.processes)
     if cfg.stage in ("play", "all"):

@@ -14,6 +14,8 @@ class About:
     parameters, steps, batch_size and seconds. `published` are rows of `label`, `value` and `source`. `calibration`:
     channels -> p-values of the intent score on held-out demonstrations, uniform when it is calibrated. `rows` are those
     on which the verdict rests; by default all that are on no strength curve.
+    `grows` is what there is ever more of, such as demonstrations, where the curves are over trainings and not over an
+    operator's strength.
     """
 
     name: str
@@ -28,3 +30,4 @@ class About:
     published: Sequence[Mapping[str, str]] = ()
     calibration: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     rows: Sequence[str] = ()
+    grows: str | None = None

@@ -89,21 +89,19 @@ def forest(differences: pd.DataFrame, first: str) -> bytes:
     return png(figure)
 
 
-def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int) -> bytes:
-    """Reward over the strength of an imperfection: a panel a curve, a line an assistant, its interval as a band."""
+def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int, grows: str | None = None) -> bytes:
+    """Reward over the strength of an imperfection, or over what `grows` from training to training, such as
+    demonstrations: a panel a curve, a line an assistant, its interval as a band. Dots that rest on fewer than `FEW`
+    training seeds are hollow."""
     titles = list(dict.fromkeys(points["panel"]))
     figure, panels = _panels(len(titles), 3, 2.5)
     for axes, title in zip(panels, titles, strict=False):
         panel = points[points["panel"] == title]
         for name in reversed([name for name in assistants if name in set(panel["assistant"])]):
-            line = panel[panel["assistant"] == name].sort_values("strength")
-            drawn = axes.plot(line["strength"], line["reward"], **_style(name, assistants))[0]
-            bounds = line["reward_low"], line["reward_high"]
-            axes.fill_between(line["strength"], *bounds, color=drawn.get_color(), alpha=0.14, lw=0)
-        axes.set_title(_label(title), size=9.5, loc="left")
-        axes.set_xlabel("dimensions held" if title == "k" else "strength", size=_SMALL)
-        measured = sorted(set(panel["strength"]))
-        axes.set_xticks(measured, [f"{strength:g}" for strength in measured])
+            _line(axes, panel[panel["assistant"] == name].sort_values("strength"), _style(name, assistants))
+        axes.set_title(_label(title.removeprefix(f"{grows} on ")), size=9.5, loc="left")
+        axes.set_xlabel(grows or ("dimensions held" if title == "k" else "strength"), size=_SMALL)
+        _scale(axes, sorted(set(panel["strength"])))
         axes.set_ylim(-0.03 * tasks, 1.03 * tasks)
         axes.grid(axis="y", color="#e6e6e6", lw=0.6)
     panels[0].set_ylabel("reward, 95% band", size=_SMALL)
@@ -111,6 +109,22 @@ def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int) -> bytes
     handles = [Line2D([], [], label=_label(name), **_style(name, assistants)) for name in shared]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, len(shared)), frameon=False, fontsize=9)
     return png(figure)
+
+
+def _line(axes: Axes, line: pd.DataFrame, style: dict[str, Any]) -> None:
+    """The curve of one assistant with its band."""
+    axes.plot(line["strength"], line["reward"], **style)
+    axes.fill_between(line["strength"], line["reward_low"], line["reward_high"], color=style["color"], alpha=0.14, lw=0)
+    few = line[line["training_seeds"].between(1, FEW - 1)]
+    axes.plot(few["strength"], few["reward"], **{**style, "ls": "", "mfc": "white"})
+
+
+def _scale(axes: Axes, measured: Sequence[float]) -> None:
+    """A tick where something was measured; logarithmic where that goes over most of a power of ten."""
+    if min(measured) > 0 and max(measured) >= 8 * min(measured):
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(measured, [f"{strength:g}" for strength in measured])
 
 
 def _label(name: str) -> str:

@@ -27,27 +27,39 @@ _PACKAGES = ("mujoco", "gymnasium-robotics", "torch", "numpy", "shared-autonomy"
 
 def about(plan: Plan) -> About:
     """What the report says beside the numbers of a `plan` whose trainings are done."""
-    first = RunDirectory.open(plan.assisting[0].run)
-    card = first.read_json(first.card_file)
     return About(
         name=plan.name,
         command=f"python -m eval.benchmark {shlex.join(sys.argv[1:])}",
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         machine=f"{platform.system()} {platform.machine()}, {available_cores()} cores",
-        dataset={
-            "source": card["source"],
-            "episodes": card["episodes"],
-            "transitions": card["steps"],
-            "hash": card["content_hash"],
-        },
+        dataset=_dataset(plan),
         budgets={training.assistant: _budget(training.run) for training in reversed(plan.assisting)},
         training_seeds=plan.training_seeds,
         episode_seeds=plan.seeds,
         tasks=list(plan.env.tasks),
         published=plan.published,
         calibration=_calibration(plan),
-        rows=list(dict.fromkeys(cell.row for cell in plan.cells() if cell.curve is None)) if plan.people else (),
+        rows=_rows(plan),
+        grows=plan.grows,
     )
+
+
+def _dataset(plan: Plan) -> Mapping[str, object]:
+    """What the data card says; of several sets of demonstrations, all of it in the order of their sizes."""
+    runs = {training.amount: RunDirectory.open(training.run) for training in reversed(plan.assisting)}
+    cards = [run.read_json(run.card_file) for _, run in sorted(runs.items(), key=lambda item: item[0] or 0)]
+    keys = {"source": "source", "episodes": "episodes", "transitions": "steps", "hash": "content_hash"}
+    found = {name: list(dict.fromkeys(card[key] for card in cards)) for name, key in keys.items()}
+    return {name: values[0] if len(values) == 1 else "; ".join(map(str, values)) for name, values in found.items()}
+
+
+def _rows(plan: Plan) -> list[str]:
+    """The rows on which the verdict rests, where it is not on all: not on people's, nor where training seeds lack."""
+    cells = plan.cells()
+    if plan.grows:
+        seeds = {cell.row: {one.training_seed for one in cells if one.row == cell.row} for cell in cells}
+        return [row for row, found in seeds.items() if found >= {*plan.training_seeds}]
+    return list(dict.fromkeys(cell.row for cell in cells if cell.curve is None)) if plan.people else []
 
 
 def _budget(run: Path) -> Mapping[str, float | str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError
@@ -29,6 +29,14 @@ class Place:
     strength: float | None = None
 
 
+class Amount(NamedTuple):
+    """A place on a curve over trainings: the `overrides` of these, its `value` on the axis, and the training seeds."""
+
+    overrides: tuple[str, ...]
+    value: float | None
+    seeds: Sequence[int]
+
+
 class Plan:
     """A checked configuration (configs/benchmark/benchmark.yaml). Raises `UserError` for what cannot be trained or
     played: before hours of training, not after."""
@@ -45,7 +53,15 @@ class Plan:
         self.training_seeds: list[int] = config["training_seeds"]
         folder = self.store / "trainings"
         partner = [] if cfg.partner_seed is None else plan_trainings(["bc"], [cfg.partner_seed], learn, folder)
-        self.assisting = plan_trainings(self.assistants, self.training_seeds, learn, folder, config["variants"])
+        grow = _plain(cfg, ("grow",))["grow"]
+        self.assisting = [
+            training
+            for amount in _amounts(grow, self.training_seeds)
+            for training in plan_trainings(
+                self.assistants, amount.seeds, [*learn, *amount.overrides], folder, config["variants"], amount.value
+            )
+        ]
+        self.grows: str | None = None if grow is None else str(grow["name"])
         self.trainings: list[Training] = [*partner, *self.assisting]
         self.env: DictConfig = self.assisting[0].config.env
         self.name, self.published = str(cfg.name), _plain(cfg, ("published",))["published"]
@@ -56,6 +72,8 @@ class Plan:
         if partner:
             cfg.partner = str(partner[0].run)
         self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
+        if self.grows and any(place.curve for place in self.places):
+            raise UserError("a benchmark has curves or it grows, not both: set curves={} or grow=null")
 
     @property
     def channels(self) -> list[str]:
@@ -66,12 +84,13 @@ class Plan:
 
     def cells(self) -> list[Cell]:
         """Every place with every trained assistant, then the references. Needs the run directories of `trainings`."""
-        played = [
-            self._cell(place, training.assistant, training.seed, str(training.run))
-            for place in self.places
-            for training in self.assisting
-        ]
+        played = [self._trained(place, training) for place in self.places for training in self.assisting]
         return played + [self._cell(place, "nobody", None, ZERO) for place in self.references]
+
+    def _trained(self, place: Place, training: Training) -> Cell:
+        if training.amount is not None:
+            place = dataclasses.replace(place, curve=self.grows, strength=training.amount)
+        return self._cell(place, training.assistant, training.seed, str(training.run))
 
     def _cell(self, place: Place, assistant: str, seed: int | None, run: str) -> Cell:
         setting = setting_of(run, place.overrides, self.env)
@@ -140,3 +159,17 @@ def _overrides(key: str, entry: Any) -> tuple[str, ...]:
     if not isinstance(entry, list) or not all(isinstance(override, str) for override in entry):
         raise UserError(f"{key} must be lists such as [operator=expert, channels=shoulder], got {entry!r}")
     return tuple(entry)
+
+
+def _amounts(grow: Any, training_seeds: Sequence[int]) -> list[Amount]:
+    """The amounts of a curve over trainings; without one, the one amount that changes nothing."""
+    if grow is None:
+        return [Amount((), None, training_seeds)]
+    if not isinstance(grow, dict) or not {"name", "key", "values"} <= set(grow) <= {"name", "key", "values", "fewer"}:
+        raise UserError(f"grow needs name, key and values, and may have fewer, got {grow!r}")
+    _filled("grow.values", grow["values"])
+    fewer = grow.get("fewer", {})
+    for value, seeds in fewer.items():
+        _filled(f"grow.fewer.{value}", seeds)
+    pairs = [*((value, training_seeds) for value in grow["values"]), *fewer.items()]
+    return [Amount((f"{grow['key']}={value}",), float(value), seeds) for value, seeds in pairs]

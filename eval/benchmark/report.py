@@ -78,7 +78,7 @@ def _drawn(
         drawn["differences"] = (as_frame(found), figures.forest(as_frame(found), assistants[0]))
     points = strengths(tidied, summary)
     if len(points):
-        drawn["curves"] = (points, figures.curves(points, assistants, tasks))
+        drawn["curves"] = (points, figures.curves(points, assistants, tasks, about.grows))
     levels = reliability(about.calibration)
     if len(levels):
         drawn["calibration"] = (levels, figures.calibration(levels))

@@ -54,6 +54,8 @@ def columns_of(summary: pd.DataFrame, tasks: Sequence[str]) -> tuple[list[Column
         Column("length", "steps", _whole),
         Column("deviation", "deviation", _plain),
         Column("improbable", "improbable", lambda value: f"{100 * value:.1f}", percent=True),
+        Column("belief_right", "right task", _percent, percent=True),
+        Column("steps_to_recognise", "recognised", _whole),
         Column("workload", "workload", _whole),
         Column("ms_p50", "ms p50", lambda value: f"{value:.1f}"),
         Column("ms_p99", "ms p99", lambda value: f"{value:.1f}"),

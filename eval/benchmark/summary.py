@@ -11,8 +11,8 @@ from autonomy.types import UserError
 from eval.stats import Interval, clustered_interval, interquartile_mean
 
 NEEDED = ("row", "channels", "assistant", "training_seed", "seed", "reward")
-SHARES = ("success", "first_intended", "improbable")
-INTERVALS = ("reward", *SHARES, "deviation", "length", "workload")
+SHARES = ("success", "first_intended", "improbable", "belief_right")
+INTERVALS = ("reward", *SHARES, "deviation", "length", "workload", "steps_to_recognise")
 MEANS = ("ms_p50", "ms_p99")
 UNTRAINED = -1
 """The training seed of what was never trained, such as the operator alone."""

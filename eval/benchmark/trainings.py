@@ -31,13 +31,14 @@ class Training:
     """One training: what the report calls the `assistant`, its `seed`, and `overrides` of `python -m autonomy.train`.
 
     Its run directory is named by a hash of the whole configuration, so experiments with the same `folder` share it,
-    whatever they call it.
+    whatever they call it. On a curve over trainings, `amount` is its place on the axis.
     """
 
     assistant: str
     seed: int
     overrides: tuple[str, ...]
     folder: Path
+    amount: float | None = None
 
     @functools.cached_property
     def config(self) -> DictConfig:
@@ -95,7 +96,7 @@ def train_all(trainings: Iterable[Training], processes: int | None = None) -> No
     pending = list({training.run: training for training in trainings if not training.finished}.values())
     if not pending:
         return
-    pending[0].load_data()
+    load_all_data(pending)
     with ThreadPoolExecutor(processes or available_cores()) as pool:
         futures = [pool.submit(training.train) for training in pending]
         try:
@@ -105,14 +106,23 @@ def train_all(trainings: Iterable[Training], processes: int | None = None) -> No
             pool.shutdown(cancel_futures=True)
 
 
+def load_all_data(trainings: Iterable[Training]) -> None:
+    """Make or check every set of demonstrations that the trainings read, each one once."""
+    for training in {
+        OmegaConf.to_yaml(training.config.data, resolve=True): training for training in trainings
+    }.values():
+        training.load_data()
+
+
 def plan_trainings(
     assistants: Sequence[str],
     seeds: Sequence[int],
     overrides: Sequence[str],
     folder: Path,
     variants: Mapping[str, Sequence[str]] | None = None,
+    amount: float | None = None,
 ) -> list[Training]:
     """Every assistant with every training seed. An assistant is a name in `variants`, which gives its overrides, or a
     configuration of the group `assistant`."""
     choices = {name: (variants or {}).get(name, [f"assistant={name}"]) for name in assistants}
-    return [Training(name, seed, (*overrides, *choices[name]), folder) for name in assistants for seed in seeds]
+    return [Training(name, seed, (*overrides, *choices[name]), folder, amount) for name in assistants for seed in seeds]

@@ -94,8 +94,9 @@ def test_a_benchmark_that_grows_trains_everyone_with_each_amount() -> None:
     ("overrides", "words"),
     [
         (["~grow.values"], "grow needs name, key and values"),
-        (["grow.values=50"], "grow.values must be a list of one or more"),
-        (["grow.fewer={2000: []}"], "grow.fewer.2000 must be a list of one or more"),
+        (["grow.values=50"], "values and training seeds of grow must be a list of one or more"),
+        (["grow.fewer.training_seeds=[]"], "values and training seeds of grow must be a list of one or more"),
+        (["~grow.fewer.values"], "grow.fewer needs values and training_seeds"),
         (["+curves.k={play: ['channels=random-1'], key: channels.k, values: [1]}"], "curves or it grows, not both"),
     ],
 )

@@ -167,9 +167,12 @@ def _amounts(grow: Any, training_seeds: Sequence[int]) -> list[Amount]:
         return [Amount((), None, training_seeds)]
     if not isinstance(grow, dict) or not {"name", "key", "values"} <= set(grow) <= {"name", "key", "values", "fewer"}:
         raise UserError(f"grow needs name, key and values, and may have fewer, got {grow!r}")
-    _filled("grow.values", grow["values"])
-    fewer = grow.get("fewer", {})
-    for value, seeds in fewer.items():
-        _filled(f"grow.fewer.{value}", seeds)
-    pairs = [*((value, training_seeds) for value in grow["values"]), *fewer.items()]
-    return [Amount((f"{grow['key']}={value}",), float(value), seeds) for value, seeds in pairs]
+    groups = [(grow["values"], training_seeds)]
+    if fewer := grow.get("fewer"):
+        if not isinstance(fewer, dict) or set(fewer) != {"values", "training_seeds"}:
+            raise UserError(f"grow.fewer needs values and training_seeds, got {fewer!r}")
+        groups.append((fewer["values"], fewer["training_seeds"]))
+    for values, seeds in groups:
+        _filled("the values and training seeds of grow", values)
+        _filled("the values and training seeds of grow", seeds)
+    return [Amount((f"{grow['key']}={one}",), float(one), seeds) for values, seeds in groups for one in values]

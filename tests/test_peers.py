@@ -163,6 +163,7 @@ def config(*overrides: str) -> DictConfig:
 
 def arguments(file: Path, run: Path, *more: str) -> list[str]:
     small = ["evaluation.episodes=0", "model.width=8", "model.depth=2", "model.components=2", "threads=1"]
+    small += ["intent=none"]  # what a policy costs by itself
     training = ["training.steps=30", "training.validate_every=10", "training.batch_size=16"]
     return [*small, *training, "data=d4rl", f"data.path={file}", f"run={run}", *more]
 

@@ -24,6 +24,7 @@ from tests.data_files import d4rl_arrays, write_hdf5
 
 Refused = Callable[..., str]
 TINY = ["training.steps=2", "training.validate_every=2", "training.batch_size=8", "model.width=8", "model.depth=2"]
+TINY += ["intent=none"]
 LIMITED = ["evaluation.episodes=0", "env.max_episode_steps=4"]
 
 

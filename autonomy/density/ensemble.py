@@ -31,6 +31,9 @@ class Ensemble(Density):
             raise UserError(f"the density was not made for {members} members; give its network members={members}")
         self.density, self.members, self.protocol, self.picks = density, members, density.protocol, density.picks
 
+    def check_values(self, x: Tensor, read: Tensor) -> None:
+        self.density.check_values(x, read)
+
     def loss(self, x: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
         """The members' mean loss; each is trained on an equal part of the rows. Raises `UserError` for too few rows."""
         if len(x) < self.members:

@@ -131,8 +131,11 @@ def bands(axes: Axes, course: Course) -> None:
 
 
 def intent_patches(course: Course) -> list[Patch]:
-    """What a legend of `bands` shows."""
-    return [Patch(color=c, label=n) for c, n in zip(intent_colours(course.names), course.labels, strict=True)]
+    """What a legend of `bands` shows: the intents that can be seen in it, and none of them."""
+    followed = {*course.committed.tolist(), *course.truths.tolist(), len(course.names)}
+    seen = [index in followed or share >= 0.005 for index, share in enumerate(course.beliefs.max(0))]
+    named = zip(intent_colours(course.names), course.labels, seen, strict=True)
+    return [Patch(color=colour, label=label) for colour, label, shown in named if shown]
 
 
 def belief_over_time(course: Course) -> bytes:

@@ -13,5 +13,5 @@ def test_the_whole_path(smoke: tuple[Path, Path]) -> None:
     episodes = [json.loads(line) for line in (run / "episodes.jsonl").read_text().splitlines()]
     settings = {(record["assistant"], record["operator"], record["channels"]) for record in episodes}
     assert {("mac", "expert", "shoulder"), ("mac", "expert", "random-3"), ("zero", "expert", "shoulder")} < settings
-    assert len(episodes) == 2 * len(settings) == 8
+    assert len(episodes) == 2 * len(settings) == 10
     assert json.loads((run / "card.json").read_text())["episodes"] == 8

@@ -72,7 +72,7 @@ def test_without_categories_it_is_the_mixture_network() -> None:
 
 def test_members_answer_as_they_would_alone() -> None:
     """The last column of the context says who is asked."""
-    made, (x, known, context) = network(SEVERAL, context=3, members=2), questions()
+    made, (x, known, context) = network(SEVERAL, context=2, members=2), questions()
     law = [made.all(x, known, torch.cat([context, torch.full((30, 1), m).double()], 1)).mean for m in range(2)]
     assert ((law[0] - law[1]).abs() > 1e-9).all()
     who = (torch.arange(30) % 2)[:, None]

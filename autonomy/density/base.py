@@ -19,8 +19,9 @@ class Density(nn.Module, abc.ABC):
     or, when C is 0, None. Values of `x` that are neither asked for nor given are not read. The methods raise
     `UserError` for masks that overlap, an empty query, other types or widths, and values that are not finite.
 
-    `protocol` says which nodes training visited and how queries are split; None where there are no nodes. `joint_only`:
-    whether the query has to be everything and the evidence nothing. `picks` are the names that `complete` takes.
+    `protocol` says which nodes training visited and how queries are split; None where there are no nodes. `numeric`
+    (D,) bool says which dimensions are continuous rather than categories; None: all are. `joint_only`: whether the
+    query has to be everything and the evidence nothing. `picks` are the names that `complete` takes.
     """
 
     protocol: DecompositionProtocol | None = None
@@ -30,6 +31,11 @@ class Density(nn.Module, abc.ABC):
     def __init__(self, dim: int, context_dim: int = 0) -> None:
         super().__init__()
         self.dim, self.context_dim = dim, context_dim
+
+    @property
+    def numeric(self) -> Tensor | None:
+        """See the class."""
+        return None
 
     @abc.abstractmethod
     def loss(self, x: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:

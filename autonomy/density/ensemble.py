@@ -20,9 +20,9 @@ class Ensemble(Density):
     conditionals are those of one joint law. `density` answers for all `members`: with more than one of them its network
     reads, as the last column of the context, which member is asked, and answers all in one batched product.
 
-    A `mean` completion is the average of the members' sequential means; a `sample` is that of a member drawn by w_m;
-    any other pick is that of the member with the largest w_m. Raises `UserError` when `density` was made for another
-    number of members.
+    A `mean` completion of continuous dimensions is the average of the members' sequential means; a `sample` is that of
+    a member drawn by w_m; any other pick is that of the member with the largest w_m. Raises `UserError` when `density`
+    was made for another number of members.
     """
 
     def __init__(self, density: Density, members: int = 1) -> None:
@@ -30,6 +30,10 @@ class Ensemble(Density):
         if self.context_dim < 0:
             raise UserError(f"the density was not made for {members} members; give its network members={members}")
         self.density, self.members, self.protocol, self.picks = density, members, density.protocol, density.picks
+
+    @property
+    def numeric(self) -> Tensor | None:
+        return self.density.numeric
 
     def check_values(self, x: Tensor, read: Tensor) -> None:
         self.density.check_values(x, read)
@@ -79,7 +83,7 @@ class Ensemble(Density):
     ) -> Tensor:
         if self.members == 1:
             return self.density._complete(x, evidence, context, pick, generator)
-        if pick == "mean":
+        if pick == "mean" and (self.numeric is None or bool(self.numeric.all())):
             values, given, everyone = self._every(context, x, evidence)
             filled = self.density._complete(values, given, everyone, pick, generator).view(self.members, *x.shape)
             return torch.where(evidence, x, filled.mean(0))
@@ -111,7 +115,8 @@ class Ensemble(Density):
             middle = 0.5 * (low + high)
             below = self._cdf_at(middle, x, evidence, context) < levels
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return 0.5 * (low + high)
+        middle = 0.5 * (low + high)
+        return middle if self.numeric is None else torch.where(self.numeric, middle, high.round())
 
     def _cdf_at(self, at: Tensor, x: Tensor, evidence: Tensor, context: Tensor) -> Tensor:
         return self._cdf(torch.where(evidence, x, at), evidence, context)

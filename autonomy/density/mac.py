@@ -44,6 +44,10 @@ class MAC(AutoregressiveDensity):
         self.network, self.protocol, self.picks = network, protocol, network.picks
         self.edge, self.evidence_noise, self.regression = edge, evidence_noise, regression
 
+    @property
+    def numeric(self) -> Tensor:
+        return self.network.numeric
+
     def conditionals(self, x: Tensor, evidence: Tensor, context: Tensor) -> Conditional:
         return self.network.all(x, evidence, context)
 

@@ -43,7 +43,7 @@ class MixedNetwork(Network):
             wanted = "0 for a continuous dimension or the number of its values, at least 2"
             raise UserError(f"categories must be, for each dimension, {wanted}, got {list(categories)}")
         counts = torch.tensor(list(categories))
-        super().__init__(len(counts), context_dim, counts == 0)
+        super().__init__(len(counts), context_dim + (members > 1), counts == 0)
         self._kinds = sorted(set(categories))
         numeric = int(self.numeric.sum())
         self.register_buffer("counts", counts, persistent=False)
@@ -51,7 +51,7 @@ class MixedNetwork(Network):
         self.register_buffer("slots", torch.tensor(slots, dtype=torch.long).view(-1, 2).T, persistent=False)
         self.head = MixtureHead(numeric, components, floor, centred)
         self._outputs = max(3 * components if numeric else 0, *categories)  # of a dimension; it reads the first ones
-        inputs = numeric + len(slots) + self.dim + context_dim
+        inputs = numeric + len(slots) + self.dim + self.context_dim
         self.trunk = ResidualMLP(inputs, self.dim * self._outputs, width, depth, dropout, members)
 
     def all(self, x: Tensor, known: Tensor, context: Tensor) -> MixedConditional:

@@ -16,12 +16,16 @@ from autonomy.checkpoint import PRECISIONS, load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.fit import Rows
+from autonomy.intent.assistant import IntentAssistant
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
 from eval.intent import held_out, some_of
 from eval.rollout import evaluate
 from eval.settings import channels_of, setting_of
 from eval.stats import compare
+
+Compared = DensityAssistant | IntentAssistant
+"""With a density: what of it is compared is what is said when no intent is known."""
 
 
 @main("precision")
@@ -39,14 +43,15 @@ def run(cfg: DictConfig) -> None:
     print("\n".join(lines))
 
 
-def _load(run: str, precision: str) -> DensityAssistant:
+def _load(run: str, precision: str) -> Compared:
     assistant = load_assistant(run, precision=precision)
-    if not isinstance(assistant, DensityAssistant):
+    policy = assistant.policy if isinstance(assistant, IntentAssistant) else assistant
+    if not isinstance(assistant, DensityAssistant | IntentAssistant) or not isinstance(policy, DensityAssistant):
         raise UserError(f"the assistant of {run} has no density to compare; give the run of a mac, any-order or made")
     return assistant
 
 
-def likelihood(pair: Sequence[DensityAssistant], rows: Rows) -> str:
+def likelihood(pair: Sequence[Compared], rows: Rows) -> str:
     """Mean log p(a | s) of both, and of the difference."""
     everything = torch.ones_like(rows.actions, dtype=torch.bool)
     plain, quick = (assistant.intent_score(rows.states, rows.actions, everything) for assistant in pair)
@@ -56,7 +61,7 @@ def likelihood(pair: Sequence[DensityAssistant], rows: Rows) -> str:
 
 
 @torch.no_grad()
-def actions(pair: Sequence[DensityAssistant], rows: Rows, mask: torch.Tensor) -> str:
+def actions(pair: Sequence[Compared], rows: Rows, mask: torch.Tensor) -> str:
     """The difference of what both fill in beside the demonstrated values of `mask`, in action units."""
     filled = (assistant.complete(rows.states, rows.actions, mask).clamp(-1, 1) for assistant in pair)
     plain, quick = (completed[~mask] for completed in filled)

@@ -52,6 +52,7 @@ ALWAYS = {
         *("training.steps=2", "training.validate_every=2", "width=8", "depth=2", "components=2", "seeds=[0]"),
         *("models=[mac,any-order]", "capacity.widths=[8]", "scoring.orders=2", "scoring.query_rows=1", "processes=1"),
     ],
+    "eval.belief": ["held=[shoulder]"],
     "eval.intent": ["held=[shoulder,random-3]", "rows=4", "draws=3"],
     "eval.precision": ["held=[base]", "rows=4", "episodes=1", "processes=1"],
     "eval.report": [],
@@ -215,4 +216,4 @@ def test_the_run_directory_holds_what_the_table_says(smoke: tuple[Path, Path]) -
     named = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.*?) \|", SECTIONS["A run directory"], re.MULTILINE)))
     there = {entry.name for entry in smoke[0].iterdir() if not entry.name.startswith(".")}
     filmed = set() if rendering_problem() is None else {"rollout.mp4", "frames"}
-    assert there == {name.rstrip("/") for name in named} - {"rollouts", "intent"} - filmed
+    assert there == {name.rstrip("/") for name in named} - {"rollouts", "intent", "belief"} - filmed

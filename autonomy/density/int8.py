@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from autonomy.density.network import ResidualBlock
+from autonomy.types import UserError
 
 _LEVELS = 127
 
@@ -40,9 +41,14 @@ def _rounded(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def quantise(module: nn.Module) -> None:
-    """Replace the wide layers, those of the residual blocks, in place; the first and the last layer stay."""
+    """Replace the wide layers, those of the residual blocks, in place; the first and the last layer stay.
+
+    Raises `UserError` for a network of several members, whose products have no whole-number form here.
+    """
     for block in module.modules():
         if isinstance(block, ResidualBlock):
+            if getattr(block.first, "members", 1) > 1:
+                raise UserError("int8 is for a network of one member; the valid precision of several is float32")
             for name, layer in block.named_children():
                 if isinstance(layer, nn.Linear):
                     setattr(block, name, Int8Linear(layer))

@@ -75,8 +75,8 @@ def test_patience_is_of_the_demonstrations_stretches() -> None:
     before = torch.cat([intents[:1], intents[:-1]])
     rows = Rows(torch.zeros(23, S), torch.zeros(23, D), intents, before, torch.arange(23) == 0)
     limits = patience(rows, 2)
-    assert limits[0] == pytest.approx(15.0)
-    assert 1.5 * 4 < limits[1] <= 1.5 * 6
+    assert limits[0] == pytest.approx(10.0)
+    assert 5 < limits[1] <= 6
     assert limits[2] == torch.inf
 
 

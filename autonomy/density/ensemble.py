@@ -39,24 +39,21 @@ class Ensemble(Density):
         self.density.check_values(x, read)
 
     def loss(self, x: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
-        """The members' mean loss; each is trained on an equal part of the rows. Raises `UserError` for too few rows."""
+        """The members' mean loss; each answers for an equal part of the rows, in turn. Raises `UserError` for too few rows."""
         if len(x) < self.members:
             raise UserError(f"{self.members} members need a batch of as many rows, got {len(x)}")
-        if self.training or self.members == 1:
-            return self.density.loss(x, self._asked(context, len(x)), generator)
-        losses = [self.density.loss(x, self._asked(context, 1, member), generator) for member in range(self.members)]
-        return torch.stack(losses).mean()
+        return self.density.loss(x, self._asked(context), generator)
 
-    def _asked(self, context: Tensor, rows: int, first: int = 0) -> Tensor:
-        """The context with the member that is asked: equal parts of `rows` rows each, or all of the one `first`."""
+    def _asked(self, context: Tensor) -> Tensor:
+        """The context (B, C) with the member that answers: each member an equal part of the rows, in turn."""
         if self.members == 1:
             return context
-        who = torch.arange(rows, device=context.device) * self.members // rows + first
-        return torch.cat([context, who.expand(len(context))[:, None].to(context.dtype)], 1)
+        who = torch.arange(len(context), device=context.device) * self.members // len(context)
+        return torch.cat([context, who[:, None].to(context.dtype)], 1)
 
     def _every(self, context: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
         """`parts` (B, D) and the context for each member in turn, (E B, ...)."""
-        everyone = self._asked(context.repeat(self.members, 1), self.members * len(context))
+        everyone = self._asked(context.repeat(self.members, 1))
         return (*(part.repeat(self.members, 1) for part in parts), everyone)
 
     def _weights(self, x: Tensor, evidence: Tensor, context: Tensor) -> Tensor:

@@ -15,10 +15,8 @@ TEMPERS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 FLOORS = (0.0001, 0.001, 0.01, 0.03, 0.1)
 EPISODES = 12
 """Held-out episodes that temper and floor are fitted to, at most: their evidence takes a network pass for each row."""
-LONGEST = 0.99
-"""An intent is overdue when it has lasted longer than this share of the demonstrations' stretches of it,"""
-SLACK = 1.5
-"""times this."""
+LONGEST = 0.95
+"""An intent is overdue when it has lasted longer than this share of the demonstrations' stretches of it."""
 LEAST = 1e-6
 """The smallest probability whose logarithm counts."""
 
@@ -51,7 +49,7 @@ def patience(rows: Rows, intents: int) -> Tensor:
     labels = rows.intents.cpu()[begins]
     for index in range(intents):
         if bool((labels == index).any()):
-            limits[index] = SLACK * lengths[labels == index].quantile(LONGEST)
+            limits[index] = lengths[labels == index].quantile(LONGEST)
     return limits
 
 

@@ -63,29 +63,35 @@ class Persistence(nn.Module):
             self.steps, weight_decay=0.05, schedule=Cosine(), batch_size=128, validate_every=every
         )
         self.requires_grad_(True)
-        fit(self, self.repeated(training), self.repeated(validation), settings, folder, seed)
+        fit(self, self.repeated(training), self.labelled(validation), settings, folder, seed)
         self.requires_grad_(False)
 
     @staticmethod
-    def repeated(rows: Rows) -> Rows:
-        """The labelled rows of `rows`, those at which the intent changes `RARE` + 1 times."""
+    def labelled(rows: Rows) -> Rows:
+        """The rows of episodes with labels."""
         known = rows.intents >= 0
-        changes = known & (rows.intents != rows.before)
-        return Rows(*(torch.cat([part[known], part[changes].repeat(RARE, *[1] * (part.ndim - 1))]) for part in rows))
+        return Rows(*(part[known] for part in rows))
+
+    @classmethod
+    def repeated(cls, rows: Rows) -> Rows:
+        """The labelled rows, those at which the intent changes `RARE` + 1 times."""
+        rows = cls.labelled(rows)
+        changes = rows.intents != rows.before
+        return Rows(*(torch.cat([part, part[changes].repeat(RARE, *[1] * (part.ndim - 1))]) for part in rows))
 
     def training_loss(self, batch: Rows, generator: torch.Generator) -> Tensor:
-        """The negative log-likelihood of the intents given those before, in nats, of rows that were `repeated`."""
-        states = self.normaliser(batch.states)
+        """The mean negative log-likelihood of the intents given those before, in nats.
+
+        In training the rows are drawn from `repeated` ones, whose weights are smaller by as much.
+        """
+        states, before = self.normaliser(batch.states), nn.functional.one_hot(batch.before, self.intents + 1)
         if self.training:
             states = states + self.blur * torch.randn(states.shape, generator=generator).to(states.device)
-        before = nn.functional.one_hot(batch.before, self.intents + 1)
-        inputs = torch.cat([states, before], 1)
-        every = inputs.view(self.members, -1, inputs.shape[1]) if self.training else inputs.expand(self.members, -1, -1)
-        scores = self.layers(every).flatten(0, -2)
-        labels = batch.intents if self.training else batch.intents.repeat(self.members)
-        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        inputs = torch.cat([states, before], 1).view(self.members, -1, states.shape[1] + before.shape[1])
+        losses = nn.functional.cross_entropy(self.layers(inputs).flatten(0, 1), batch.intents, reduction="none")
+        if not self.training:
+            return losses.mean()
         weights = torch.where(batch.intents == batch.before, 1.0, 1 / (RARE + 1))
-        weights = weights if self.training else weights.repeat(self.members)
         return (weights * losses).sum() / weights.sum()
 
     def transition(self, states: Tensor) -> Tensor:

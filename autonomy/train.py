@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # the heavy libraries are imported where they are used, so th
 
     from autonomy.assistants.base import TorchAssistant
     from autonomy.fit import Rows
-    from autonomy.intent.assistant import IntentAssistant
 
 # What may differ between the run that is resumed and the command line that resumes it.
 _FREE = ("resume", "device", "threads", "evaluation")
@@ -74,8 +73,7 @@ def train(cfg: DictConfig) -> RunDirectory:
         folder = RunDirectory(directory.path / "persistence")
         assistant.persistence.learn(training, validation, folder, config.seed)
     fit(assistant, training, validation, settings, directory, config.seed)
-    if isinstance(assistant, IntentAssistant):
-        _calibrate(assistant, training, validation, directory, config.seed)
+    _calibrate(assistant, training, validation, directory, config.seed)
     budget = Budget.of(assistant, len(training.states), directory)
     directory.write_json(directory.budget_file, dataclasses.asdict(budget))
     print(f"budget: {budget}", flush=True)
@@ -206,20 +204,14 @@ def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:
     return assistant
 
 
-def _calibrate(
-    assistant: IntentAssistant, training: Rows, validation: Rows, directory: RunDirectory, seed: int
-) -> None:
-    """Fit the belief to held-out demonstrations, and save it beside the weights."""
+def _calibrate(assistant: TorchAssistant, training: Rows, held_out: Rows, directory: RunDirectory, seed: int) -> None:
+    """What is fitted to held-out rows when the weights stand, saved beside them."""
     import torch
 
-    from autonomy.intent.calibration import calibrate
     from autonomy.training_state import read_tensors, snapshot, write_tensors
 
-    score = calibrate(assistant, training, validation, torch.Generator().manual_seed(seed))
-    note = read_tensors(directory, directory.model_file)[1]
-    write_tensors(directory.model_file, snapshot(assistant), {**note, "belief": score})
-    temper, floor = assistant.filter.temper, assistant.filter.floor
-    print(f"belief: {score:.3f} nats a step in held-out intents, temper {temper:g}, floor {floor:g}", flush=True)
+    assistant.calibrate(training, held_out, torch.Generator().manual_seed(seed))
+    write_tensors(directory.model_file, snapshot(assistant), read_tensors(directory, directory.model_file)[1])
 
 
 def _warn_untrained(assistant: TorchAssistant) -> None:

@@ -55,6 +55,9 @@ class TorchAssistant(nn.Module, abc.ABC):
         """`fit_normaliser` of training rows; an assistant that reads intents takes them too."""
         self.fit_normaliser(rows.states, rows.actions)
 
+    def calibrate(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        """Once, after the training loop: fit what is taken from `held_out` rows, that training has not seen."""
+
     @torch.no_grad()
     def predict(
         self,

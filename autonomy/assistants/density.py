@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,13 @@ from autonomy.density.coverage import Coverage, coverage
 from autonomy.density.ensemble import Ensemble
 from autonomy.density.masks import MaskLaw
 from autonomy.density.protocols import CompletionProtocol
+from autonomy.density.stray import Stray
+
+if TYPE_CHECKING:
+    from autonomy.batches import Rows
+
+CALIBRATING = 2000
+"""Held-out rows by which it is known how often demonstrators stray, at most."""
 
 
 class DensityAssistant(TorchAssistant):
@@ -38,6 +47,7 @@ class DensityAssistant(TorchAssistant):
         self.members = members
         self.select = choice("select", select, (*density.picks, "best-of-n"))
         self.density, self.masks, self.candidates = density, masks, whole("candidates", candidates, 1)
+        self.stray = Stray(density)
         self._generator = torch.Generator().manual_seed(seed)
 
     def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
@@ -53,8 +63,7 @@ class DensityAssistant(TorchAssistant):
         """log p(a_operator | s) in nats, (B,): low for an action unlike the demonstrations'; 0 for an empty mask."""
         score, rows = operator.new_zeros(len(operator)), mask.any(1)
         with torch.no_grad():
-            context, nothing = self.normaliser(states[rows]), torch.zeros_like(mask[rows])
-            score[rows] = self.density.log_prob(operator[rows], mask[rows], nothing, context)
+            score[rows] = self.stray.log_prob(operator[rows], mask[rows], self.normaliser(states[rows]))
         return score
 
     def intent_rank(
@@ -67,15 +76,21 @@ class DensityAssistant(TorchAssistant):
     ) -> Tensor:
         """How probable the operator's action is beside `n` draws of p(a_operator | s), (B,) in (0, 1]; NaN: empty mask.
 
-        `Density.highest_density_rank` without evidence; the assistant's own draws stay as they are. Demonstrated
+        `autonomy.density.stray.Stray.rank`; the assistant's own draws stay as they are. Demonstrated
         actions have uniform ranks where the model is right. The floor smooths it: actions that the demonstrations
         repeat exactly, saturated ones above all, lie on the peak of a Gaussian of at least that width, which draws do
         not, so their ranks crowd towards 1 and fewer than a share a of them is <= a.
         """
         rank, rows = states.new_full((len(states),), torch.nan, dtype=torch.float64), mask.any(1)
-        context, nothing = self.normaliser(states[rows]), torch.zeros_like(mask[rows])
-        rank[rows] = self.density.highest_density_rank(operator[rows], mask[rows], nothing, context, n, generator)
+        rank[rows] = self.stray.rank(operator[rows], mask[rows], self.normaliser(states[rows]), n, generator)
         return rank
+
+    def calibrate(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        """Fit how often demonstrators stray to rows that training has not seen; held by `masks`."""
+        index = torch.randperm(len(held_out.states), generator=generator)[:CALIBRATING].to(held_out.states.device)
+        mask = self.masks.sample(len(index), generator).to(held_out.states.device)
+        context = self.normaliser(held_out.states[index])
+        self.stray.fit(training.actions, held_out.actions[index], mask, context)
 
     def coverage(self, masks: MaskLaw | None = None) -> Coverage | None:
         """Of completing what operators hold, `masks` or by default what the assistant was made for."""

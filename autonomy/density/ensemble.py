@@ -39,7 +39,7 @@ class Ensemble(Density):
         self.density.check_values(x, read)
 
     def loss(self, x: Tensor, context: Tensor, generator: torch.Generator) -> Tensor:
-        """The members' mean loss; each answers for an equal part of the rows, in turn. Raises `UserError` for too few rows."""
+        """The members' mean loss, each of an equal part of the rows, in turn. Raises `UserError` for too few rows."""
         if len(x) < self.members:
             raise UserError(f"{self.members} members need a batch of as many rows, got {len(x)}")
         return self.density.loss(x, self._asked(context), generator)

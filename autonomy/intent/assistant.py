@@ -16,6 +16,7 @@ from autonomy.checks import choice, number
 from autonomy.density.coverage import Coverage
 from autonomy.density.masks import MaskLaw
 from autonomy.intent.belief import BeliefFilter, BeliefState, read_memory
+from autonomy.intent.calibration import fit_filter
 from autonomy.intent.evidence import evidence_of
 from autonomy.intent.gate import Gate
 from autonomy.intent.persistence import ALIKE, Persistence
@@ -94,6 +95,14 @@ class IntentAssistant(TorchAssistant):
     def complete_for(self, states: Tensor, operator: Tensor, mask: Tensor, intents: Tensor) -> Tensor:
         """The policy's completion for `intents` (B,), K or -1 for none of them, (B, D)."""
         return self.policy.complete(self.inputs(states, intents), operator, mask)
+
+    def calibrate(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        """Fit the evidence and the belief to `held_out` rows; half of them are said to be of an unknown intent."""
+        asked = torch.where(torch.rand(len(held_out.states), generator=generator) < 0.5, -1, held_out.intents.cpu())
+        asked = asked.to(held_out.states.device)
+        seen = Rows(self.inputs(held_out.states, asked), held_out.actions, asked, held_out.before, held_out.first)
+        self.evidence.fit(training, seen, generator)
+        fit_filter(self, training, held_out, generator)
 
     def coverage(self, masks: MaskLaw | None = None) -> Coverage | None:
         return self.policy.coverage(masks)

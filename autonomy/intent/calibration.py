@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from autonomy.batches import Rows
 from autonomy.density.masks import CardinalityMasks, MaskLaw
-from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.belief import weighed
+
+if TYPE_CHECKING:
+    from autonomy.intent.assistant import IntentAssistant
 
 TEMPERS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
 FLOORS = (0.0001, 0.001, 0.01, 0.03, 0.1)
@@ -22,23 +26,19 @@ LEAST = 1e-6
 
 
 @torch.no_grad()
-def calibrate(assistant: IntentAssistant, training: Rows, validation: Rows, generator: torch.Generator) -> float:
+def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, generator: torch.Generator) -> None:
     """Fit patience to the `training` rows, temper and floor to the `validation` rows' intents, in place.
 
-    Temper and floor maximise the mean log belief in the true intent, in nats a step, which is returned, over episodes
-    in which an operator holds what the policy's mask law (by default: any dimensions) says.
+    Temper and floor maximise the mean log belief in the true intent, in nats a step, over episodes in which an operator
+    holds what the policy's mask law (by default: any dimensions) says.
     """
     assistant.filter.patience.copy_(patience(training, len(assistant.intents)))
-    known = validation.intents >= 0
-    intents = validation.intents[known]
-    assistant.evidence.fit(assistant.inputs(validation.states[known], intents), validation.actions[known])
     lots = _Lots.of(assistant, validation, generator)
     pairs = torch.cartesian_prod(*(torch.tensor(values, dtype=torch.float64) for values in (TEMPERS, FLOORS)))
     scores = lots.scores(assistant, pairs)
     temper, floor = pairs[scores.argmax()]
     assistant.filter.temper.copy_(temper)
     assistant.filter.floor.copy_(floor)
-    return float(scores.max())
 
 
 def patience(rows: Rows, intents: int) -> Tensor:

@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.density import DensityAssistant
+from autonomy.batches import Rows
 
 NARROWEST = 0.02
 """The smallest deviation of a residual, in units of the action."""
+LOT = 1024
+"""Rows a pass."""
 
 
 class Evidence(nn.Module, abc.ABC):
@@ -27,8 +30,8 @@ class Evidence(nn.Module, abc.ABC):
         """How probable the actions are beside draws of their own law, (B,) in (0, 1]; NaN where nothing is held."""
 
     @abc.abstractmethod
-    def fit(self, inputs: Tensor, actions: Tensor) -> None:
-        """Fit what the policy does not know itself, to rows that it has not been trained on."""
+    def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        """Fit what the policy does not know itself to `held_out` rows, that it has not been trained on."""
 
 
 class DensityEvidence(Evidence):
@@ -44,8 +47,8 @@ class DensityEvidence(Evidence):
     def rank(self, inputs: Tensor, operator: Tensor, mask: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
         return self._policy[0].intent_rank(inputs, operator, mask, n, generator)
 
-    def fit(self, inputs: Tensor, actions: Tensor) -> None:
-        """There is nothing to fit."""
+    def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        self._policy[0].calibrate(training, held_out, generator)
 
 
 class ResidualEvidence(Evidence):
@@ -81,13 +84,10 @@ class ResidualEvidence(Evidence):
         return torch.where(held > 0, torch.special.gammaincc(held.clamp(min=1) / 2, squares / 2), torch.nan)
 
     @torch.no_grad()
-    def fit(self, inputs: Tensor, actions: Tensor) -> None:
-        residuals = torch.cat([row - self._alone(part) for part, row in _lots(inputs, actions)])
+    def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        lots = zip(held_out.states.split(LOT), held_out.actions.split(LOT), strict=True)
+        residuals = torch.cat([actions - self._alone(inputs) for inputs, actions in lots])
         self.deviation.copy_(residuals.square().mean(0).sqrt().clamp_min(NARROWEST))
-
-
-def _lots(*tensors: Tensor, size: int = 1024) -> list[tuple[Tensor, ...]]:
-    return list(zip(*(tensor.split(size) for tensor in tensors), strict=True))
 
 
 def evidence_of(policy: TorchAssistant) -> Evidence:

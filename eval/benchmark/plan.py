@@ -47,7 +47,8 @@ class Plan:
         self.out, self.store = (usable_folder(Path(str(cfg[key]))) for key in ("out", "store"))
         first = whole("seed", cfg.seed, 0)
         self.seeds = list(range(first, first + whole("episodes", cfg.episodes, 1)))
-        config = _plain(cfg, ("train", "budget", "variants", "training_seeds", "assistants"))
+        config = _plain(cfg, ("train", "budget", "variants", "training_seeds", "assistants", "seeds_of"))
+        _check_seeds_of(config["seeds_of"])
         learn = [*config["train"], *config["budget"]]
         self.assistants: list[str] = config["assistants"]
         self.training_seeds: list[int] = config["training_seeds"]
@@ -58,7 +59,13 @@ class Plan:
             training
             for amount in _amounts(grow, self.training_seeds)
             for training in plan_trainings(
-                self.assistants, amount.seeds, [*learn, *amount.overrides], folder, config["variants"], amount.value
+                self.assistants,
+                amount.seeds,
+                [*learn, *amount.overrides],
+                folder,
+                config["variants"],
+                amount.value,
+                config["seeds_of"],
             )
         ]
         self.grows: str | None = None if grow is None else str(grow["name"])
@@ -90,6 +97,7 @@ class Plan:
     def _trained(self, place: Place, training: Training) -> Cell:
         if training.amount is not None:
             place = dataclasses.replace(place, curve=self.grows, strength=training.amount)
+        place = dataclasses.replace(place, overrides=(*place.overrides, *training.play))
         return self._cell(place, training.assistant, training.seed, str(training.run))
 
     def _cell(self, place: Place, assistant: str, seed: int | None, run: str) -> Cell:
@@ -129,6 +137,16 @@ def _check(config: dict[str, Any]) -> None:
     shards = whole("shards", config["shards"], 1)
     if whole("shard", config["shard"], 0) >= shards:
         raise UserError(f"shard must be below shards={shards}, got {config['shard']}")
+
+
+def _check_seeds_of(seeds_of: Any) -> None:
+    """Raise `UserError` unless it maps names of assistants to lists of seeds."""
+    if not isinstance(seeds_of, dict):
+        raise UserError(f"seeds_of must give assistants their training seeds, as {{ibc: [0,1,2]}}, got {seeds_of!r}")
+    for name, seeds in seeds_of.items():
+        _filled(f"seeds_of.{name}", seeds)
+        for seed in seeds:
+            whole(f"seeds_of.{name}", seed, 0)
 
 
 def _filled(key: str, value: Any) -> None:

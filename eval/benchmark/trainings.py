@@ -21,6 +21,7 @@ from autonomy.types import UserError
 from envs.parallel import available_cores
 from eval.settings import compose_config
 
+PLAY = "play:"
 _ALWAYS = ("threads=1", "evaluation.episodes=0")
 _IRRELEVANT = ("run", "resume", "device", "threads", "evaluation")
 """Keys of configs/train.yaml that do not change what is learned."""
@@ -31,7 +32,8 @@ class Training:
     """One training: what the report calls the `assistant`, its `seed`, and `overrides` of `python -m autonomy.train`.
 
     Its run directory is named by a hash of the whole configuration, so experiments with the same `folder` share it,
-    whatever they call it. On a curve over trainings, `amount` is its place on the axis.
+    whatever they call it. On a curve over trainings, `amount` is its place on the axis. `play`: more overrides of
+    configs/rollout.yaml wherever it plays.
     """
 
     assistant: str
@@ -39,6 +41,7 @@ class Training:
     overrides: tuple[str, ...]
     folder: Path
     amount: float | None = None
+    play: tuple[str, ...] = ()
 
     @functools.cached_property
     def config(self) -> DictConfig:
@@ -121,8 +124,18 @@ def plan_trainings(
     folder: Path,
     variants: Mapping[str, Sequence[str]] | None = None,
     amount: float | None = None,
+    seeds_of: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Training]:
-    """Every assistant with every training seed. An assistant is a name in `variants`, which gives its overrides, or a
-    configuration of the group `assistant`."""
-    choices = {name: (variants or {}).get(name, [f"assistant={name}"]) for name in assistants}
-    return [Training(name, seed, (*overrides, *choices[name]), folder, amount) for name in assistants for seed in seeds]
+    """Every assistant with every training seed, or with those that `seeds_of` has for it.
+
+    An assistant is a name in `variants`, which gives its overrides, or a configuration of the group `assistant`. An
+    override that begins with "play:" is one of configs/rollout.yaml.
+    """
+    trainings = []
+    for name in assistants:
+        chosen = (variants or {}).get(name, [f"assistant={name}"])
+        play = tuple(one.removeprefix(PLAY) for one in chosen if one.startswith(PLAY))
+        learn = (*overrides, *(one for one in chosen if not one.startswith(PLAY)))
+        own = (seeds_of or {}).get(name, seeds)
+        trainings += [Training(name, seed, learn, folder, amount, play) for seed in own]
+    return trainings

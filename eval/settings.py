@@ -63,7 +63,11 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
 def _trained(cfg: DictConfig) -> dict[str, Any]:
     """How to make the assistant; float32 goes without saying, as in the settings of older rollouts."""
     made = {"_target_": "autonomy.checkpoint.load_assistant", "run": str(cfg.run)}
-    options = {"precision": cfg.get("precision", "float32"), "intent": cfg.get("intent")}
+    intent = cfg.get("intent")  # a configuration of the group; that of `none` says nothing else
+    options = {
+        "precision": cfg.get("precision", "float32"),
+        "intent": None if intent is None else intent.get("mode", "none"),
+    }
     return {**made, **{key: value for key, value in options.items() if value not in ("float32", None)}}
 
 

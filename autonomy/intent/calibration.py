@@ -15,10 +15,11 @@ from autonomy.intent.belief import weighed
 if TYPE_CHECKING:
     from autonomy.intent.assistant import IntentAssistant
 
-TEMPERS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 1.0)
+TEMPERS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 1.0)
 FLOORS = (0.0001, 0.001, 0.01, 0.03, 0.1)
-EPISODES = 12
-"""Held-out episodes that temper and floor are fitted to, at most: their evidence takes a network pass for each row."""
+EPISODES, DRAWS = 12, 2
+"""Held-out episodes that temper and floor are fitted to, at most, and how often each is played with other dimensions
+held: their evidence takes a network pass for each row."""
 LONGEST = 0.95
 """An intent is overdue when it has lasted longer than this share of the demonstrations' stretches of it."""
 LEAST = 1e-6
@@ -30,7 +31,8 @@ def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, gen
     """Fit patience to the `training` rows, temper and floor to the `validation` rows' intents, in place.
 
     Temper and floor maximise the mean log belief in the true intent, in nats a step, over episodes in which an operator
-    holds what the policy's mask law (by default: any dimensions) says.
+    holds what the policy's mask law (by default: any dimensions) says. Which tasks an episode's demonstrator did is
+    known, as it is in play which can be meant; their order is not.
     """
     assistant.filter.patience.copy_(patience(training, len(assistant.intents)))
     lots = _Lots.of(assistant, validation, generator)
@@ -54,10 +56,14 @@ def patience(rows: Rows, intents: int) -> Tensor:
 
 
 class _Lots:
-    """Held-out episodes side by side, padded to the longest: what the filter reads at each step, worked out once."""
+    """Held-out episodes side by side, padded to the longest: what the filter reads at each step, worked out once.
 
-    def __init__(self, evidence: Tensor, held: Tensor, transition: Tensor, labels: Tensor) -> None:
-        self.evidence, self.held, self.transition, self.labels = evidence, held, transition, labels
+    `evidence` (T, M, K + 1), `held` and `labels` (T, M), `transition` (T, M, K + 1, K + 1), `meant` (M, K + 1).
+    """
+
+    def __init__(self, evidence: Tensor, held: Tensor, transition: Tensor, labels: Tensor, meant: Tensor) -> None:
+        self.evidence, self.held, self.transition = evidence, held, transition
+        self.labels, self.meant = labels, meant
 
     @classmethod
     def of(cls, assistant: IntentAssistant, rows: Rows, generator: torch.Generator) -> _Lots:
@@ -65,15 +71,15 @@ class _Lots:
         starts = rows.first.nonzero().squeeze(1).tolist()
         stops = [*starts[1:], len(rows.first)]
         spans = [(a, b) for a, b in zip(starts, stops, strict=True) if bool((rows.intents[a:b] >= 0).any())][:EPISODES]
+        spans = spans * DRAWS
         masks = law.sample(len(spans), generator).to(rows.states.device)
-        parts: list[tuple[Tensor, ...]] = []
-        for (start, stop), mask in zip(spans, masks, strict=True):
-            states, actions, held = rows.states[start:stop], rows.actions[start:stop], mask.expand(stop - start, -1)
-            evidence = assistant.log_evidence(states, torch.where(held, actions, 0.0), held)
-            parts.append((evidence, held.sum(1), assistant.persistence.transition(states), rows.intents[start:stop]))
-        padded = [pad_sequence(list(column)) for column in list(zip(*parts, strict=True))[:3]]
-        labels = pad_sequence([part[3] for part in parts], padding_value=-1)
-        return cls(padded[0], padded[1], padded[2], labels)
+        parts = [
+            _evidence(assistant, rows.at(torch.arange(*span)), held) for span, held in zip(spans, masks, strict=True)
+        ]
+        *padded, meant = zip(*parts, strict=True)
+        labels = pad_sequence([rows.intents[slice(*span)] for span in spans], padding_value=-1)
+        evidence, held, transition = (pad_sequence(list(column)) for column in padded)
+        return cls(evidence, held, transition, labels, torch.stack(meant))
 
     def scores(self, assistant: IntentAssistant, pairs: Tensor) -> Tensor:
         """The mean log belief in the true intent, in nats a step, with each of the `pairs` (G, 2) of temper and floor.
@@ -82,7 +88,7 @@ class _Lots:
         """
         tries, episodes = len(pairs), self.labels.shape[1]
         temper, floor = pairs.repeat_interleave(episodes, 0).to(self.evidence.device).split(1, 1)
-        meant = torch.ones(tries * episodes, self.evidence.shape[2], dtype=torch.bool, device=temper.device)
+        meant = self.meant.repeat(tries, 1)
         belief, nobody = assistant.filter.first(meant), torch.full_like(meant[:, 0], -1, dtype=torch.int64)
         total, steps = temper.new_zeros(tries), 0
         for evidence, held, transition, labels in zip(
@@ -95,3 +101,14 @@ class _Lots:
             steps += int((labels >= 0).sum())
         means: Tensor = total / steps
         return means
+
+
+def _evidence(assistant: IntentAssistant, rows: Rows, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of an episode (T): log evidence (T, K + 1), held dimensions (T,), transitions, what is meant in it (K + 1,)."""
+    held = mask.expand(len(rows.states), -1)
+    meant = torch.isin(torch.arange(len(assistant.intents) + 1).to(rows.intents), rows.intents)
+    meant[-1] = True
+    evidence = assistant.log_evidence(
+        rows.states, torch.where(held, rows.actions, 0.0), held, meant.expand(len(held), -1)
+    )
+    return evidence, held.sum(1), assistant.persistence.transition(rows.states), meant

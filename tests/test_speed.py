@@ -107,9 +107,13 @@ def test_decisions_are_measured_idle_and_beside_a_busy_process(monkeypatch: pyte
         "a decision, paper, int8",
         "a decision, paper",
         "a decision, small",
+        "a decision, small, belief, members: 1",
+        "a decision, small, belief, members: 2",
+        "a decision, small, belief, members: 4",
+        "a decision, paper, int8, belief",
     ]
     assert all(re.match(r"p99 \S+ ms; \S+ ms beside a busy process; the period is 80 ms", row.note) for row in rows)
-    assert [row.plain is None for row in rows] == [False, True, True]
+    assert [row.plain is None for row in rows] == [False, True, True, False, False, False, True]
 
 
 def test_a_training_step_is_measured_beside_its_products(monkeypatch: pytest.MonkeyPatch) -> None:

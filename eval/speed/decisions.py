@@ -14,17 +14,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.density import DensityAssistant
 from autonomy.density.int8 import quantise
 from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks
 from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import CompletionProtocol
+from autonomy.intent.assistant import IntentAssistant
+from autonomy.intent.persistence import Persistence
 from envs.expert.actuation import CONTROL_PERIOD
 from eval.speed.timing import Row, medians
 
 STATE, DIM, HELD = 30, 9, 3
 SIZES = {"paper": (2048, 8), "small": (512, 4)}
+INTENTS, MEANT = tuple("abcdefg"), 4
+MEMBERS = (1, 2, 4)
 _BUSY = "import numpy as np\na = np.ones((700, 700))\nwhile True: a @ a"
 
 
@@ -37,21 +42,37 @@ def measure(batch: int, repeats: int) -> list[Row]:
             paper, small = (_assistant(*SIZES[name]) for name in ("paper", "small"))
             quick = copy.deepcopy(paper)
             quantise(quick)
-            for what, ours, plain in (("paper, int8", quick, paper), ("paper", paper, None), ("small", small, None)):
+            cases = [("paper, int8", quick, paper), ("paper", paper, None), ("small", small, None), *_beliefs(small)]
+            for what, ours, plain in cases:
                 rows.append(_row(f"a decision, {what}, threads: {threads}", ours, plain, 20 * repeats))
     finally:
         torch.set_num_threads(all_threads)
     return rows
 
 
-def _assistant(width: int, depth: int) -> DensityAssistant:
+def _beliefs(small: DensityAssistant) -> Iterator[tuple[str, IntentAssistant, DensityAssistant | None]]:
+    """Assistants that find out which of four tasks is meant, of the seven that they know, beside one without memory."""
+    for members in MEMBERS:
+        yield f"small, belief, members: {members}", _believing(*SIZES["small"], members), small
+    quick = _believing(*SIZES["paper"])
+    quantise(quick)
+    yield "paper, int8, belief", quick, None
+
+
+def _believing(width: int, depth: int, members: int = 1) -> IntentAssistant:
+    policy = _assistant(width, depth, STATE + len(INTENTS), members)
+    return IntentAssistant(policy, INTENTS, Persistence, INTENTS[:MEANT]).eval()
+
+
+def _assistant(width: int, depth: int, inputs: int = STATE, members: int = 1) -> DensityAssistant:
     """Random weights: how long it takes does not depend on them."""
     torch.manual_seed(0)
-    masks, network = CardinalityMasks(DIM), MixtureNetwork(DIM, STATE, width, depth, centred=True)
-    return DensityAssistant(MAC(network, CompletionProtocol(masks)), masks).eval()
+    masks = CardinalityMasks(DIM)
+    network = MixtureNetwork(DIM, inputs, width, depth, centred=True, members=members)
+    return DensityAssistant(MAC(network, CompletionProtocol(masks)), masks, members=members).eval()
 
 
-def _row(what: str, ours: DensityAssistant, plain: DensityAssistant | None, repeats: int) -> Row:
+def _row(what: str, ours: TorchAssistant, plain: TorchAssistant | None, repeats: int) -> Row:
     seen = {
         "state": np.zeros((1, STATE), np.float32),
         "operator_action": np.zeros((1, DIM), np.float32),
@@ -64,8 +85,12 @@ def _row(what: str, ours: DensityAssistant, plain: DensityAssistant | None, repe
     period = f"the period is {1e3 * CONTROL_PERIOD:.0f} ms"
     note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; {period}"
     limit = (DIM - HELD) * _weight_bytes(ours) / _memory_rate()
-    other, other_is = (others[0], "float32") if others else (None, "-")
+    other, other_is = (others[0], _difference(ours)) if others else (None, "-")
     return Row(what, seconds, other, other_is, limit, f"reading the weights {DIM - HELD} times", note)
+
+
+def _difference(ours: TorchAssistant) -> str:
+    return "without belief" if isinstance(ours, IntentAssistant) else "float32"
 
 
 def _percentile(decide: Callable[[], object], n: int) -> float:

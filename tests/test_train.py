@@ -86,7 +86,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, d4rl_file: Path) -> Path:
 
 def test_a_run_directory_holds_all_that_is_needed(finished: Path, d4rl_file: Path) -> None:
     files = {"budget.json", "card.json", "config.yaml", "metrics.jsonl", "model.safetensors", "tensorboard"}
-    files |= {"training.safetensors"}
+    files |= {"persistence", "training.safetensors"}
     assert {entry.name for entry in finished.iterdir()} == files
     assert json.loads((finished / "card.json").read_text())["episodes"] == 8
     kept = OmegaConf.load(finished / "config.yaml")

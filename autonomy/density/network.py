@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from autonomy.types import UserError
 
-
 LARGE = 32
 """Rows of a member from which on a CPU multiplies one member after the other faster than all in one batched product."""
 

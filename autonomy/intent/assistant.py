@@ -44,7 +44,7 @@ class IntentAssistant(TorchAssistant):
         tasks: Sequence[str] = (),
         mode: str = "filter",
         change: float = 0.03,
-        hysteresis: float = 0.05,
+        hysteresis: float = 0.0,
         drop: float = 0.1,
         gate: Gate | None = None,
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from autonomy.batches import Rows
-from autonomy.density.masks import CardinalityMasks, MaskLaw
 from autonomy.intent.belief import weighed
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ FLOORS = (0.0001, 0.001, 0.01, 0.03, 0.1)
 EPISODES, DRAWS = 12, 2
 """Held-out episodes that temper and floor are fitted to, at most, and how often each is played with other dimensions
 held: their evidence takes a network pass for each row."""
+FEW = 1 / 3
+"""The largest share of the dimensions that is held in the fit: where more are held, little hangs on the belief."""
 LONGEST = 0.95
 """An intent is overdue when it has lasted longer than this share of the demonstrations' stretches of it."""
 LEAST = 1e-6
@@ -30,17 +32,36 @@ LEAST = 1e-6
 def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, generator: torch.Generator) -> None:
     """Fit patience to the `training` rows, temper and floor to the `validation` rows' intents, in place.
 
-    Temper and floor maximise the mean log belief in the true intent, in nats a step, over episodes in which an operator
-    holds what the policy's mask law (by default: any dimensions) says. Which tasks an episode's demonstrator did is
-    known, as it is in play which can be meant; their order is not.
+    They are judged by the mean log belief in the true intent, in nats a step, over episodes in which an operator holds
+    a few of the dimensions. Which tasks an episode's demonstrator did is known, as it is in play which can be meant;
+    their order is not. The score is flat round its maximum, and with more temper the belief follows the operator
+    sooner: so the largest temper is taken that is not worse than the best by more than one standard error of the
+    difference over episodes (the one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984,
+    section 3.4.3), with its own best floor.
     """
     assistant.filter.patience.copy_(patience(training, len(assistant.intents)))
     lots = _Lots.of(assistant, validation, generator)
     pairs = torch.cartesian_prod(*(torch.tensor(values, dtype=torch.float64) for values in (TEMPERS, FLOORS)))
     scores = lots.scores(assistant, pairs)
-    temper, floor = pairs[scores.argmax()]
+    temper, floor = pairs[_boldest(scores, pairs[:, 0])]
     assistant.filter.temper.copy_(temper)
     assistant.filter.floor.copy_(floor)
+
+
+def _few(n: int, dim: int, generator: torch.Generator) -> Tensor:
+    """Masks (n, D) that hold one to `FEW` of the dimensions, each number of them and each choice alike."""
+    sizes = torch.randint(1, max(2, round(FEW * dim) + 1), (n, 1), generator=generator)
+    return torch.rand(n, dim, generator=generator).argsort(1).argsort(1) < sizes
+
+
+def _boldest(scores: Tensor, tempers: Tensor) -> int:
+    """Of the pairs (G,) that are as good as the best one by their `scores` (G, M), one standard error allowed, the one
+    of the largest temper."""
+    means = scores.mean(1)
+    behind = scores[means.argmax()] - scores
+    close = behind.mean(1) <= behind.std(1) / math.sqrt(scores.shape[1])
+    most = tempers[close].max()
+    return int(torch.where(close & (tempers == most), means, -torch.inf).argmax())
 
 
 def patience(rows: Rows, intents: int) -> Tensor:
@@ -67,12 +88,11 @@ class _Lots:
 
     @classmethod
     def of(cls, assistant: IntentAssistant, rows: Rows, generator: torch.Generator) -> _Lots:
-        law: MaskLaw = getattr(assistant.policy, "masks", CardinalityMasks(assistant.action_dim))
         starts = rows.first.nonzero().squeeze(1).tolist()
         stops = [*starts[1:], len(rows.first)]
         spans = [(a, b) for a, b in zip(starts, stops, strict=True) if bool((rows.intents[a:b] >= 0).any())][:EPISODES]
         spans = spans * DRAWS
-        masks = law.sample(len(spans), generator).to(rows.states.device)
+        masks = _few(len(spans), assistant.action_dim, generator).to(rows.states.device)
         parts = [
             _evidence(assistant, rows.at(torch.arange(*span)), held) for span, held in zip(spans, masks, strict=True)
         ]
@@ -82,7 +102,8 @@ class _Lots:
         return cls(evidence, held, transition, labels, torch.stack(meant))
 
     def scores(self, assistant: IntentAssistant, pairs: Tensor) -> Tensor:
-        """The mean log belief in the true intent, in nats a step, with each of the `pairs` (G, 2) of temper and floor.
+        """The mean log belief in the true intent, in nats a step, (G, M): with each of the `pairs` (G, 2) of temper and
+        floor, in each episode.
 
         All pairs are tried side by side: G times as many rows, one pass over the steps.
         """
@@ -90,16 +111,15 @@ class _Lots:
         temper, floor = pairs.repeat_interleave(episodes, 0).to(self.evidence.device).split(1, 1)
         meant = self.meant.repeat(tries, 1)
         belief, nobody = assistant.filter.first(meant), torch.full_like(meant[:, 0], -1, dtype=torch.int64)
-        total, steps = temper.new_zeros(tries), 0
+        total = temper.new_zeros(tries, episodes)
         for evidence, held, transition, labels in zip(
             self.evidence, self.held, self.transition, self.labels, strict=True
         ):
             prior = assistant.filter.predicted(belief, nobody, transition.repeat(tries, 1, 1), meant)
             belief = weighed(prior, evidence.repeat(tries, 1), held.repeat(tries), temper, floor)
             true = belief.view(tries, episodes, -1)[:, torch.arange(episodes), labels.clamp(min=0)]
-            total += torch.where(labels >= 0, true.clamp_min(LEAST).log(), 0.0).sum(1)
-            steps += int((labels >= 0).sum())
-        means: Tensor = total / steps
+            total += torch.where(labels >= 0, true.clamp_min(LEAST).log(), 0.0)
+        means: Tensor = total / (self.labels >= 0).sum(0)
         return means
 
 

@@ -60,8 +60,9 @@ class Stray(nn.Module):
         own = self.log_prob(x, query, context)
         query, nothing, context = (part.repeat(n, 1) for part in (query, nothing, context))
         drawn = self._density[0].complete(torch.zeros_like(query, dtype=x.dtype), nothing, context, "sample", generator)
-        strays = torch.rand(len(query), 1, generator=generator) < self.share
-        drawn = torch.where(strays, self.mean + self.deviation * torch.randn(drawn.shape, generator=generator), drawn)
+        strays = torch.rand(len(query), 1, generator=generator).to(x.device) < self.share
+        noise = torch.randn(drawn.shape, generator=generator).to(x.device)
+        drawn = torch.where(strays, self.mean + self.deviation * noise, drawn)
         draws = self.log_prob(drawn, query, context).view(n, len(own))
         return (1 + (draws <= own).sum(0)).double() / (n + 1)
 

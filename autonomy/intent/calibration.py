@@ -120,7 +120,7 @@ class _Lots:
             true = belief.view(tries, episodes, -1)[:, torch.arange(episodes), labels.clamp(min=0)]
             total += torch.where(labels >= 0, true.clamp_min(LEAST).log(), 0.0)
         means: Tensor = total / (self.labels >= 0).sum(0)
-        return means
+        return means.cpu()
 
 
 def _evidence(assistant: IntentAssistant, rows: Rows, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -28,7 +28,7 @@ def load_assistant(
 ) -> Assistant:
     """The trained assistant of a run directory, ready to predict.
 
-    `intent`: filter, told or none, for an assistant that has learned intents; None for what the run says.
+    `intent`: filter, gated, told or none, for an assistant that has learned intents; None for what the run says.
 
     `precision`: float32, or int8 for decisions within the control period by a wide network on a CPU; what that changes
     is printed by `python -m eval.precision`. Raises `UserError` for another one, and when the directory or one of its

@@ -58,8 +58,11 @@ def test_every_variant_of_an_ablation_changes_something(experiment: str) -> None
     cfg = composed(f"experiment={experiment}")
     assert cfg.assistants[0] == "mac"
     assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
-    plain = compose_config("train", cfg.train)
-    assert all(compose_config("train", [*cfg.train, *overrides]) != plain for overrides in cfg.variants.values())
+    plain = compose_config("train", cfg.train), compose_config("rollout", ["run=zero"])
+    for overrides in cfg.variants.values():
+        play = [one.removeprefix(PLAY) for one in overrides if one.startswith(PLAY)]
+        learn = [*cfg.train, *(one for one in overrides if not one.startswith(PLAY))]
+        assert (compose_config("train", learn), compose_config("rollout", ["run=zero", *play])) != plain
 
 
 @pytest.mark.parametrize("assistant", ["mac", "ibc", "explicit-bc", "diffusion"])

@@ -15,7 +15,7 @@ from autonomy.assistants.bc import BC
 from autonomy.batches import Rows
 from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.belief import BeliefFilter, BeliefState
-from autonomy.intent.calibration import patience
+from autonomy.intent.calibration import boldest, patience
 from autonomy.intent.persistence import Persistence
 from autonomy.types import UserError
 
@@ -87,6 +87,13 @@ class Pointing(BC):
         return 0.5 * (states[:, S : S + 1] - states[:, S + 1 :]).expand(-1, D)
 
 
+def test_the_largest_temper_within_one_standard_error_of_the_best_is_taken_with_its_best_floor() -> None:
+    noise = torch.tensor([0.2, -0.2, 0.2, -0.2])  # the standard error of the difference to the best is 0.115
+    scores = torch.tensor([-1.0, -0.5, -0.6, -0.59, -0.7])[:, None] + torch.tensor([0, 0, 1, 1, 1])[:, None] * noise
+    assert boldest(scores, torch.tensor([0.1, 0.2, 0.3, 0.3, 0.4])) == 3
+    assert boldest(scores[:2], torch.tensor([0.1, 0.2])) == 1
+
+
 def assistant(mode: str = "filter") -> IntentAssistant:
     torch.manual_seed(0)
     persistence = partial(Persistence, width=64, members=2)
@@ -128,6 +135,18 @@ def test_rows_do_not_depend_on_the_rows_beside_them_and_an_episode_starts_afresh
     for _ in range(3):
         _, fresh = made.predict(observed([0.5]), fresh)
     assert np.array_equal(state.belief[0], fresh.belief[0])
+
+
+def test_a_gated_assistant_moves_in_proportion_to_how_sure_it_is() -> None:
+    actions, state = assistant("gated").predict(observed([0.5, 0.0]))
+    assert 0.5 < state.belief[0, 0] < 1
+    assert actions[0, 1:] == pytest.approx(0.5 * state.belief[0, 0])
+    assert actions[1].tolist() == [0, 0, 0]  # no intent explains that command
+
+
+def test_a_gated_assistant_waits_for_nobody_where_nobody_holds_anything() -> None:
+    alone = observed([0.0]) | {"operator_mask": np.zeros((1, D), np.int8)}
+    assert np.array_equal(assistant("gated").predict(alone)[0], assistant().predict(alone)[0])
 
 
 def test_an_intent_is_told_or_vetoed() -> None:

@@ -22,7 +22,7 @@ from autonomy.intent.gate import Gate
 from autonomy.intent.persistence import ALIKE, Persistence
 from autonomy.types import Array, UserError
 
-MODES = ("filter", "told", "none")
+MODES = ("filter", "gated", "told", "none")
 
 
 class IntentAssistant(TorchAssistant):
@@ -31,9 +31,10 @@ class IntentAssistant(TorchAssistant):
     policy: what completes the action, with `state_dim` = S + K. In training a row's intent is left out with the
         probability `drop`, so that all zeros mean "it is not known which".
     intents: the K names. tasks: those of them that can be meant here; all when there is none among them.
-    mode: `filter` (find it out), `told` (take the observation's "intent" for the truth) or `none` (know nothing).
+    mode: `filter` (find it out), `gated` (and help less where it is not sure), `told` (take the observation's "intent"
+        for the truth) or `none` (know nothing).
     change, hysteresis: see `autonomy.intent.belief.BeliefFilter`.
-    gate: when to help less; None: never.
+    gate: how the mode `gated` helps less; None: as `autonomy.intent.gate.Gate` does.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class IntentAssistant(TorchAssistant):
     ) -> None:
         super().__init__(policy.state_dim - len(intents), policy.action_dim)
         self.policy, self.intents = policy, tuple(intents)
-        self.mode, self.drop, self.gate = choice("intent", mode, MODES), number("intent.drop", drop, 0, 1), gate
+        self.mode, self.drop = choice("intent", mode, MODES), number("intent.drop", drop, 0, 1)
+        self.gate = gate or Gate()
         self.persistence = persistence(self.state_dim, len(self.intents)).requires_grad_(False)
         meant = [name in tasks for name in self.intents]
         self.filter = BeliefFilter(meant if any(meant) else [True] * len(meant), change, hysteresis)
@@ -141,9 +143,9 @@ class IntentAssistant(TorchAssistant):
         told, meant = self._said(observation, len(states))
         memory = read_memory(state, starts, self.filter.first(meant).numpy())
         scores, memory = self.remembered(states, operator, mask, memory, told, meant)
-        intents = torch.as_tensor(memory.intent) if self.mode == "filter" else told
+        intents = torch.as_tensor(memory.intent) if self.mode in ("filter", "gated") else told
         filled = self.complete_for(states, operator, mask, intents).clamp(-1, 1)
-        if self.gate is not None:
+        if self.mode == "gated":
             share = torch.as_tensor(memory.belief).gather(1, torch.as_tensor(memory.intent)[:, None]).squeeze(1)
             filled = self.gate(filled, share, scores, mask)
         return torch.where(mask, operator, filled).cpu().numpy(), memory

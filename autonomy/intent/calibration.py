@@ -43,7 +43,7 @@ def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, gen
     lots = _Lots.of(assistant, validation, generator)
     pairs = torch.cartesian_prod(*(torch.tensor(values, dtype=torch.float64) for values in (TEMPERS, FLOORS)))
     scores = lots.scores(assistant, pairs)
-    temper, floor = pairs[_boldest(scores, pairs[:, 0])]
+    temper, floor = pairs[boldest(scores, pairs[:, 0])]
     assistant.filter.temper.copy_(temper)
     assistant.filter.floor.copy_(floor)
 
@@ -54,7 +54,7 @@ def _few(n: int, dim: int, generator: torch.Generator) -> Tensor:
     return torch.rand(n, dim, generator=generator).argsort(1).argsort(1) < sizes
 
 
-def _boldest(scores: Tensor, tempers: Tensor) -> int:
+def boldest(scores: Tensor, tempers: Tensor) -> int:
     """Of the pairs (G,) that are as good as the best one by their `scores` (G, M), one standard error allowed, the one
     of the largest temper."""
     means = scores.mean(1)

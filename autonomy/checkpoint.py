@@ -29,7 +29,6 @@ def load_assistant(
     """The trained assistant of a run directory, ready to predict.
 
     `intent`: filter, gated, told or none, for an assistant that has learned intents; None for what the run says.
-
     `precision`: float32, or int8 for decisions within the control period by a wide network on a CPU; what that changes
     is printed by `python -m eval.precision`. Raises `UserError` for another one, and when the directory or one of its
     files is missing, corrupted or does not fit the others.
@@ -96,7 +95,7 @@ def load_policy(path: str | Path, algorithm: str | None = None) -> Any:
 
 
 def _guess_algorithm(path: Path) -> str:
-    """By the settings that only one algorithm has."""
+    """Guess the algorithm from the settings that only one has. Raises `UserError` where none of them is there."""
     try:
         with zipfile.ZipFile(path) as archive:
             settings = json.loads(archive.read("data"))

@@ -13,7 +13,7 @@ from autonomy.budget import inner
 from autonomy.cli import CONFIGS
 from autonomy.types import Assistant, UserError
 from eval.benchmark.plan import Plan
-from eval.benchmark.trainings import PLAY
+from eval.benchmark.trainings import parted
 from eval.settings import compose_config, compose_rollout
 
 ROOT = CONFIGS / "benchmark"
@@ -48,8 +48,8 @@ def test_every_assistant_of_an_experiment_can_be_trained(experiment: str) -> Non
     cfg = composed(f"experiment={experiment}", "+data.path=FILE")
     assert set(cfg.variants) <= set(cfg.assistants)
     for name in cfg.assistants:
-        chosen = [one for one in cfg.variants.get(name, [f"assistant={name}"]) if not one.startswith(PLAY)]
-        overrides = [*cfg.train, *chosen, *SMALL]
+        learn, _ = parted(cfg.variants.get(name, [f"assistant={name}"]))
+        overrides = [*cfg.train, *learn, *SMALL]
         assert isinstance(instantiate(compose_config("train", overrides).assistant), Assistant)
 
 
@@ -60,9 +60,8 @@ def test_every_variant_of_an_ablation_changes_something(experiment: str) -> None
     assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
     plain = compose_config("train", cfg.train), compose_config("rollout", ["run=zero"])
     for overrides in cfg.variants.values():
-        play = [one.removeprefix(PLAY) for one in overrides if one.startswith(PLAY)]
-        learn = [*cfg.train, *(one for one in overrides if not one.startswith(PLAY))]
-        assert (compose_config("train", learn), compose_config("rollout", ["run=zero", *play])) != plain
+        learn, play = parted(overrides)
+        assert (compose_config("train", [*cfg.train, *learn]), compose_config("rollout", ["run=zero", *play])) != plain
 
 
 @pytest.mark.parametrize("assistant", ["mac", "ibc", "explicit-bc", "diffusion"])

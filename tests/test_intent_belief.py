@@ -144,6 +144,15 @@ def test_a_gated_assistant_moves_in_proportion_to_how_sure_it_is() -> None:
     assert actions[1].tolist() == [0, 0, 0]  # no intent explains that command
 
 
+@pytest.mark.parametrize(("mode", "acts"), [("filter", True), ("gated", True), ("told", False), ("none", False)])
+def test_only_some_modes_act_on_the_belief(mode: str, acts: bool) -> None:
+    assert assistant(mode).acts_on_belief is acts
+
+
+def test_a_single_held_out_episode_has_no_standard_error() -> None:
+    assert boldest(torch.tensor([[-0.5], [-0.6]]), torch.tensor([0.1, 0.2])) == 0
+
+
 def test_a_gated_assistant_waits_for_nobody_where_nobody_holds_anything() -> None:
     alone = observed([0.0]) | {"operator_mask": np.zeros((1, D), np.int8)}
     assert np.array_equal(assistant("gated").predict(alone)[0], assistant().predict(alone)[0])

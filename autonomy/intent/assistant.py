@@ -18,7 +18,7 @@ from autonomy.density.masks import MaskLaw
 from autonomy.intent.belief import BeliefFilter, BeliefState, read_memory
 from autonomy.intent.calibration import fit_filter
 from autonomy.intent.evidence import evidence_of
-from autonomy.intent.gate import Gate
+from autonomy.intent.gate import gated
 from autonomy.intent.persistence import ALIKE, Persistence
 from autonomy.types import Array, UserError
 
@@ -31,10 +31,9 @@ class IntentAssistant(TorchAssistant):
     policy: what completes the action, with `state_dim` = S + K. In training a row's intent is left out with the
         probability `drop`, so that all zeros mean "it is not known which".
     intents: the K names. tasks: those of them that can be meant here; all when there is none among them.
-    mode: `filter` (find it out), `gated` (and help less where it is not sure), `told` (take the observation's "intent"
-        for the truth) or `none` (know nothing).
+    mode: `filter` (find it out), `gated` (find it out, and help less where that is not sure: `autonomy.intent.gate`),
+        `told` (take the observation's "intent" for the truth) or `none` (know nothing).
     change, hysteresis: see `autonomy.intent.belief.BeliefFilter`.
-    gate: how the mode `gated` helps less; None: as `autonomy.intent.gate.Gate` does.
     """
 
     def __init__(
@@ -47,12 +46,10 @@ class IntentAssistant(TorchAssistant):
         change: float = 0.03,
         hysteresis: float = 0.0,
         drop: float = 0.1,
-        gate: Gate | None = None,
     ) -> None:
         super().__init__(policy.state_dim - len(intents), policy.action_dim)
         self.policy, self.intents = policy, tuple(intents)
         self.mode, self.drop = choice("intent", mode, MODES), number("intent.drop", drop, 0, 1)
-        self.gate = gate or Gate()
         self.persistence = persistence(self.state_dim, len(self.intents)).requires_grad_(False)
         meant = [name in tasks for name in self.intents]
         self.filter = BeliefFilter(meant if any(meant) else [True] * len(meant), change, hysteresis)
@@ -60,13 +57,18 @@ class IntentAssistant(TorchAssistant):
 
     @property
     def members(self) -> int:
-        """Of the policy: how many equal parts of a batch it wants."""
+        """The number of equal parts of a batch that the policy wants."""
         return int(getattr(self.policy, "members", 1))
 
     @property
     def told(self) -> bool:
-        """Does it take the observation's "intent" for the truth?"""
+        """Whether it takes the observation's "intent" for the truth."""
         return self.mode == "told"
+
+    @property
+    def acts_on_belief(self) -> bool:
+        """Whether it completes actions for the intent that its belief has committed to."""
+        return self.mode in ("filter", "gated")
 
     def inputs(self, states: Tensor, intents: Tensor) -> Tensor:
         """What the policy reads, (B, S + K): the states and a one-hot, of zeros where `intents` (B,) is K or -1."""
@@ -143,11 +145,11 @@ class IntentAssistant(TorchAssistant):
         told, meant = self._said(observation, len(states))
         memory = read_memory(state, starts, self.filter.first(meant).numpy())
         scores, memory = self.remembered(states, operator, mask, memory, told, meant)
-        intents = torch.as_tensor(memory.intent) if self.mode in ("filter", "gated") else told
+        intents = torch.as_tensor(memory.intent) if self.acts_on_belief else told
         filled = self.complete_for(states, operator, mask, intents).clamp(-1, 1)
         if self.mode == "gated":
             share = torch.as_tensor(memory.belief).gather(1, torch.as_tensor(memory.intent)[:, None]).squeeze(1)
-            filled = self.gate(filled, share, scores, mask)
+            filled = gated(filled, share, scores, mask)
         return torch.where(mask, operator, filled).cpu().numpy(), memory
 
     def remembered(

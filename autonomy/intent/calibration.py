@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from autonomy.batches import Rows
+from autonomy.density.masks import CardinalityMasks
 from autonomy.intent.belief import weighed
 
 if TYPE_CHECKING:
@@ -34,10 +35,8 @@ def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, gen
 
     They are judged by the mean log belief in the true intent, in nats a step, over episodes in which an operator holds
     a few of the dimensions. Which tasks an episode's demonstrator did is known, as it is in play which can be meant;
-    their order is not. The score is flat round its maximum, and with more temper the belief follows the operator
-    sooner: so the largest temper is taken that is not worse than the best by more than one standard error of the
-    difference over episodes (the one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984,
-    section 3.4.3), with its own best floor.
+    their order is not. With more temper the belief follows the operator sooner, so `boldest` chooses among tempers that
+    the score can hardly tell apart.
     """
     assistant.filter.patience.copy_(patience(training, len(assistant.intents)))
     lots = _Lots.of(assistant, validation, generator)
@@ -48,18 +47,17 @@ def fit_filter(assistant: IntentAssistant, training: Rows, validation: Rows, gen
     assistant.filter.floor.copy_(floor)
 
 
-def _few(n: int, dim: int, generator: torch.Generator) -> Tensor:
-    """Masks (n, D) that hold one to `FEW` of the dimensions, each number of them and each choice alike."""
-    sizes = torch.randint(1, max(2, round(FEW * dim) + 1), (n, 1), generator=generator)
-    return torch.rand(n, dim, generator=generator).argsort(1).argsort(1) < sizes
-
-
 def boldest(scores: Tensor, tempers: Tensor) -> int:
-    """Of the pairs (G,) that are as good as the best one by their `scores` (G, M), one standard error allowed, the one
-    of the largest temper."""
-    means = scores.mean(1)
+    """Find the pair of the largest temper that is about as good as the best one, by `scores` (G, M) in M episodes.
+
+    That is: whose mean is not smaller by more than one standard error of the difference over episodes, none for a
+    single episode (the one-standard-error rule; Breiman et al., Classification and Regression Trees, 1984, section
+    3.4.3). Among pairs of that temper the one of the best mean is taken. `tempers` (G,) are those of the pairs.
+    """
+    means, episodes = scores.mean(1), scores.shape[1]
     behind = scores[means.argmax()] - scores
-    close = behind.mean(1) <= behind.std(1) / math.sqrt(scores.shape[1])
+    error = behind.std(1) / math.sqrt(episodes) if episodes > 1 else 0.0
+    close = behind.mean(1) <= error
     most = tempers[close].max()
     return int(torch.where(close & (tempers == most), means, -torch.inf).argmax())
 
@@ -92,7 +90,8 @@ class _Lots:
         stops = [*starts[1:], len(rows.first)]
         spans = [(a, b) for a, b in zip(starts, stops, strict=True) if bool((rows.intents[a:b] >= 0).any())][:EPISODES]
         spans = spans * DRAWS
-        masks = _few(len(spans), assistant.action_dim, generator).to(rows.states.device)
+        few = CardinalityMasks(assistant.action_dim, 1, max(1, round(FEW * assistant.action_dim)))
+        masks = few.sample(len(spans), generator).to(rows.states.device)
         parts = [
             _evidence(assistant, rows.at(torch.arange(*span)), held) for span, held in zip(spans, masks, strict=True)
         ]
@@ -102,10 +101,10 @@ class _Lots:
         return cls(evidence, held, transition, labels, torch.stack(meant))
 
     def scores(self, assistant: IntentAssistant, pairs: Tensor) -> Tensor:
-        """The mean log belief in the true intent, in nats a step, (G, M): with each of the `pairs` (G, 2) of temper and
-        floor, in each episode.
+        """The mean log belief in the true intent, in nats a step, in each of the E episodes, (G, E) on the CPU.
 
-        All pairs are tried side by side: G times as many rows, one pass over the steps.
+        `pairs` (G, 2) are tempers and floors, tried side by side: G times as many rows, one pass over the steps. The
+        `DRAWS` of an episode are averaged, since they are not independent.
         """
         tries, episodes = len(pairs), self.labels.shape[1]
         temper, floor = pairs.repeat_interleave(episodes, 0).to(self.evidence.device).split(1, 1)
@@ -120,11 +119,15 @@ class _Lots:
             true = belief.view(tries, episodes, -1)[:, torch.arange(episodes), labels.clamp(min=0)]
             total += torch.where(labels >= 0, true.clamp_min(LEAST).log(), 0.0)
         means: Tensor = total / (self.labels >= 0).sum(0)
-        return means.cpu()
+        return means.view(tries, DRAWS, -1).mean(1).cpu()
 
 
 def _evidence(assistant: IntentAssistant, rows: Rows, mask: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of an episode (T): log evidence (T, K + 1), held dimensions (T,), transitions, what is meant in it (K + 1,)."""
+    """Work out what the filter reads in an episode of T `rows` whose operator holds `mask` (D,).
+
+    Returns log evidence (T, K + 1), the number of held dimensions (T,), transitions (T, K + 1, K + 1) and the intents
+    that are meant in it (K + 1,).
+    """
     held = mask.expand(len(rows.states), -1)
     meant = torch.isin(torch.arange(len(assistant.intents) + 1).to(rows.intents), rows.intents)
     meant[-1] = True

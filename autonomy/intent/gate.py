@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 
-class Gate:
-    """The assistant's dimensions move in proportion to how sure the belief is.
+def gated(filled: Tensor, share: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
+    """Scale the assistant's dimensions by how sure the belief is.
 
-    They hold still where what the operator does is less probable given every intent than anything at all would be.
-    Where the operator holds nothing they move as ever: nobody is there to wait for.
+    `filled` (B, D) is the completion in [-1, 1], `share` (B,) the probability of the intent that it is for, `scores`
+    (B, K + 1) are log p(a_held | s, z) in nats, and `mask` (B, D) says what the operator holds. A row becomes 0 where
+    its command is less probable given every intent than under the uniform density on [-1, 1]. A row in which nothing
+    is held stays as it is, since there is nobody to wait for.
     """
-
-    def __call__(self, filled: Tensor, share: Tensor, scores: Tensor, mask: Tensor) -> Tensor:
-        """`filled` (B, D) by the belief's `share` (B,) of its intent; `scores` (B, K + 1) are log p(a_held | s, z)."""
-        held = mask.sum(1)
-        known = scores.amax(1) >= -held * math.log(2)
-        weight = torch.where(held > 0, share.to(filled) * known, 1.0)
-        return filled * weight[:, None]
+    held = mask.sum(1)
+    known = scores.amax(1) >= -held * math.log(2)
+    weight = torch.where(held > 0, share.to(filled) * known, 1.0)
+    return filled * weight[:, None]

@@ -22,6 +22,7 @@ from envs.parallel import available_cores
 from eval.settings import compose_config
 
 PLAY = "play:"
+"""Begins an override of configs/rollout.yaml among those of a variant."""
 _ALWAYS = ("threads=1", "evaluation.episodes=0")
 _IRRELEVANT = ("run", "resume", "device", "threads", "evaluation")
 """Keys of configs/train.yaml that do not change what is learned."""
@@ -117,6 +118,12 @@ def load_all_data(trainings: Iterable[Training]) -> None:
         training.load_data()
 
 
+def parted(overrides: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of a variant's overrides that its training takes, and those of its play, without "play:"."""
+    play = tuple(one.removeprefix(PLAY) for one in overrides if one.startswith(PLAY))
+    return tuple(one for one in overrides if not one.startswith(PLAY)), play
+
+
 def plan_trainings(
     assistants: Sequence[str],
     seeds: Sequence[int],
@@ -134,8 +141,7 @@ def plan_trainings(
     trainings = []
     for name in assistants:
         chosen = (variants or {}).get(name, [f"assistant={name}"])
-        play = tuple(one.removeprefix(PLAY) for one in chosen if one.startswith(PLAY))
-        learn = (*overrides, *(one for one in chosen if not one.startswith(PLAY)))
+        learn, play = parted(chosen)
         own = (seeds_of or {}).get(name, seeds)
-        trainings += [Training(name, seed, learn, folder, amount, play) for seed in own]
+        trainings += [Training(name, seed, (*overrides, *learn), folder, amount, play) for seed in own]
     return trainings

@@ -74,7 +74,7 @@ class Belief:
         if shares is None or committed is None or not wishes.names:
             return None
         told = wishes.told if wishes.told != NOT_TOLD else len(wishes.names)
-        acts = int(committed[0]) if getattr(assistant, "mode", "filter") == "filter" else told
+        acts = int(committed[0]) if getattr(assistant, "acts_on_belief", True) else told
         return cls(wishes.names, np.array(shares[0]), acts, wishes.told, wishes.vetoed.copy())
 
     @property

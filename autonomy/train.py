@@ -175,7 +175,7 @@ def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch
 
 
 def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
-    """Write into `config` which intents the demonstrations name and, with them, how much a policy reads.
+    """Write into `config` which intents the demonstrations name, what they concern, and how much a policy reads.
 
     Says in one sentence on stderr what labels would add when there are none.
     """
@@ -188,6 +188,9 @@ def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
         )
     names = list(demonstrations.intents) if wanted else []
     OmegaConf.update(config, "intents", names, force_add=True)
+    OmegaConf.update(
+        config, "concerns", [list(demonstrations.concerns.get(name, ())) for name in names], force_add=True
+    )
     OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)
 
 

@@ -41,14 +41,16 @@ class Episode:
 class Demonstrations:
     """What every data source ends as. Splits are by episode, never by row.
 
-    `intents` are the names of the labels that episodes carry; () when no episode is labelled. Raises `UserError` for
-    labels that do not fit their episode or the names.
+    `intents` are the names of the labels that episodes carry; () when no episode is labelled. `concerns` says for
+    intents, where it is known, which dimensions of the state they are about: the object that a task moves. Raises
+    `UserError` for labels that do not fit their episode or the names.
     """
 
     episodes: tuple[Episode, ...]
     tasks: tuple[str, ...]
     source: str
     intents: tuple[str, ...] = ()
+    concerns: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.intents)) < len(self.intents):

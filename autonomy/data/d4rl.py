@@ -56,7 +56,8 @@ class D4RLSource:
                 f"whole numbers (N,), and the first file has {', '.join(_columns(self._files[0])) or 'none'}"
             )
         source = "d4rl: " + ", ".join(file.name for file in self._files)
-        return make_demonstrations(episodes, self._tasks, source)
+        concerns = kitchen.concerns("pose") if self._intents is None else {}
+        return make_demonstrations(episodes, self._tasks, source, concerns)
 
 
 def _episodes(file: Path, intents: str | None) -> Iterator[tuple[Episode, Labels | None]]:

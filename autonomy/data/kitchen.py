@@ -49,6 +49,12 @@ def poses(observations: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([observations[:, 0:9], observations[:, 18:39]], axis=1)
 
 
+def concerns(obs: str) -> dict[str, tuple[int, ...]]:
+    """Task -> the dimensions of an observation, `obs` "pose" or "full", that hold the positions it moves."""
+    shift = 0 if obs == "pose" else 9  # the robot's velocities come between its positions and the objects'
+    return {task: tuple(index + shift for index in indices) for task, (indices, _) in GOALS.items()}
+
+
 def done(poses: NDArray[Any]) -> NDArray[np.bool_]:
     """Which tasks are at their goal: poses (T, 30) -> (T, 7), in the order of `TASKS`."""
     gaps = [poses[:, list(indices)].astype(np.float64) - goal for indices, goal in GOALS.values()]

@@ -60,7 +60,8 @@ class MinariSource:
                     "data.download=true fetches it from Minari's server"
                 )
             _fetch(self._id)
-        return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}")
+        concerns = kitchen.concerns(self._obs) if self._intents is None else {}
+        return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}", concerns)
 
     def _episodes(self) -> Iterator[tuple[Episode, Labels | None]]:
         infos: set[str] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,7 +64,10 @@ def next_tasks(observations: NDArray[Any], steps: int) -> Labels:
 
 
 def make_demonstrations(
-    episodes: Iterable[tuple[Episode, Labels | None]], tasks: tuple[str, ...], source: str
+    episodes: Iterable[tuple[Episode, Labels | None]],
+    tasks: tuple[str, ...],
+    source: str,
+    concerns: Mapping[str, tuple[int, ...]],
 ) -> Demonstrations:
     """Demonstrations of at least one episode, each with its labels or None. Raises `UserError` when there is none."""
     pairs = list(episodes)
@@ -72,4 +75,4 @@ def make_demonstrations(
         raise UserError(f"{source} holds no episode of two steps or more; demonstrations need at least one")
     intents, names = unify([labels for _, labels in pairs])
     labelled = (dataclasses.replace(e, intents=values) for (e, _), values in zip(pairs, intents, strict=True))
-    return Demonstrations(tuple(labelled), tasks, source, names)
+    return Demonstrations(tuple(labelled), tasks, source, names, concerns)

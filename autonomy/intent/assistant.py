@@ -17,6 +17,7 @@ from autonomy.density.coverage import Coverage
 from autonomy.density.masks import MaskLaw
 from autonomy.intent.belief import BeliefFilter, BeliefState, read_memory
 from autonomy.intent.calibration import fit_filter
+from autonomy.intent.counterfactual import Counterfactual
 from autonomy.intent.evidence import evidence_of
 from autonomy.intent.gate import gated
 from autonomy.intent.persistence import ALIKE, Persistence
@@ -34,6 +35,7 @@ class IntentAssistant(TorchAssistant):
     mode: `filter` (find it out), `gated` (find it out, and help less where that is not sure: `autonomy.intent.gate`),
         `told` (take the observation's "intent" for the truth) or `none` (know nothing).
     change, hysteresis: see `autonomy.intent.belief.BeliefFilter`.
+    concerns, swap: see `autonomy.intent.counterfactual.Counterfactual`.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class IntentAssistant(TorchAssistant):
         change: float = 0.03,
         hysteresis: float = 0.0,
         drop: float = 0.1,
+        concerns: Sequence[Sequence[int]] = (),
+        swap: float = 0.5,
     ) -> None:
         super().__init__(policy.state_dim - len(intents), policy.action_dim)
         self.policy, self.intents = policy, tuple(intents)
@@ -53,6 +57,7 @@ class IntentAssistant(TorchAssistant):
         self.persistence = persistence(self.state_dim, len(self.intents)).requires_grad_(False)
         meant = [name in tasks for name in self.intents]
         self.filter = BeliefFilter(meant if any(meant) else [True] * len(meant), change, hysteresis)
+        self.counterfactual = Counterfactual(concerns or [()] * len(self.intents), self.state_dim, swap)
         self.evidence = evidence_of(policy)
 
     @property
@@ -84,12 +89,13 @@ class IntentAssistant(TorchAssistant):
         return self.training_loss(Rows(states, actions), generator)
 
     def training_loss(self, batch: Rows, generator: torch.Generator) -> Tensor:
-        intents = batch.intents
+        states, intents = batch.states, batch.intents
         if self.training:
-            dropped = torch.rand(len(intents), generator=generator) < self.drop
-            intents = torch.where(dropped.to(intents.device), -1, intents)
+            dropped = (torch.rand(len(intents), generator=generator) < self.drop).to(intents.device)
+            states = self.counterfactual(states, intents, ~dropped, generator)
+            intents = torch.where(dropped, -1, intents)
         return self.policy.training_loss(
-            Rows(self.inputs(batch.states, intents), batch.actions, intents, batch.before, batch.first), generator
+            Rows(self.inputs(states, intents), batch.actions, intents, batch.before, batch.first), generator
         )
 
     def complete(self, states: Tensor, operator: Tensor, mask: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class IntentAssistant(TorchAssistant):
         self,
         policy: TorchAssistant,
         intents: Sequence[str],
-        persistence: Callable[[int, int], Persistence],
+        persistence: Callable[..., Persistence],
         tasks: Sequence[str] = (),
         mode: str = "filter",
         change: float = 0.03,
@@ -54,10 +54,12 @@ class IntentAssistant(TorchAssistant):
         super().__init__(policy.state_dim - len(intents), policy.action_dim)
         self.policy, self.intents = policy, tuple(intents)
         self.mode, self.drop = choice("intent", mode, MODES), number("intent.drop", drop, 0, 1)
-        self.persistence = persistence(self.state_dim, len(self.intents)).requires_grad_(False)
         meant = [name in tasks for name in self.intents]
         self.filter = BeliefFilter(meant if any(meant) else [True] * len(meant), change, hysteresis)
         self.counterfactual = Counterfactual(concerns or [()] * len(self.intents), self.state_dim, swap)
+        self.persistence = persistence(
+            self.state_dim, len(self.intents), counterfactual=self.counterfactual
+        ).requires_grad_(False)
         self.evidence = evidence_of(policy)
 
     @property

@@ -15,6 +15,8 @@ from autonomy.types import UserError
 
 STRANGER = 0.5
 """How much of what "none of them" does is anything at all, alike over the whole box of actions."""
+NOBODY = 2 / 3
+"""The probability of "none of them" above which the assistant acts for none: twice that of all intents together."""
 LET_GO = 0.2
 """The share of its probability that an intent hands to the others in each step that it is overdue."""
 
@@ -37,7 +39,8 @@ class BeliefFilter(nn.Module):
     e_t(z) = (1 - floor) p(a_held | s_t, z) + floor u(a_held), with the uniform density u over the box of actions; the
     evidence is tempered because the commands of neighbouring steps are not independent. "None of them" does half of
     the time anything at all, so that commands which no intent explains speak for it. q is the learned persistence, but
-    with the probability `change` a mind changes, to any intent that is open: one that the persistence would keep.
+    with the probability `change` a mind changes, to any intent that is open: one that the persistence would keep. "None
+    of them" is as rare a choice there as at the beginning, a share `change` of another's.
 
     An intent that lasts longer than `patience` (K + 1,), in steps, which no demonstration of it did, is let go little
     by little. `meant` (K + 1,) are the intents that can be at all. `temper`, `floor` and `patience` are buffers, fitted
@@ -70,7 +73,7 @@ class BeliefFilter(nn.Module):
         `overdue` (B,): the intent that has lasted too long, -1 for none; `transition` (B, K + 1, K + 1); `meant`
         (B, K + 1) bool.
         """
-        stays = transition.diagonal(dim1=1, dim2=2)
+        stays = transition.diagonal(dim1=1, dim2=2) * self.first(torch.ones_like(meant))
         late = torch.arange(belief.shape[1], device=belief.device) == overdue[:, None]
         open_ = _normalised(stays * meant, meant.double())
         moved = (belief[..., None] * transition).sum(1)
@@ -85,11 +88,16 @@ class BeliefFilter(nn.Module):
         return weighed(prior, evidence, held, self.temper, self.floor)
 
     def committed(self, belief: Tensor, intent: Tensor) -> Tensor:
-        """The intent (B,) to act on: the one before (-1: there is none), unless another is likelier by `hysteresis`."""
-        best, likeliest = belief.max(1)
+        """The intent (B,) to act on: the one before (-1: there is none), unless another is likelier by `hysteresis`.
+
+        It is none of them, K, where that has more than `NOBODY` of the belief: to help with the likeliest intent in
+        vain costs less than to leave an operator who means one without help.
+        """
+        none = belief.shape[1] - 1
+        best, likeliest = belief[:, :none].max(1)
         before = belief.gather(1, intent.clamp(min=0)[:, None]).squeeze(1)
-        keep = (intent >= 0) & (before > 0) & (best <= before + self.hysteresis)
-        return torch.where(keep, intent, likeliest)
+        keep = (intent >= 0) & (intent < none) & (before > 0) & (best <= before + self.hysteresis)
+        return torch.where(belief[:, none] > NOBODY, none, torch.where(keep, intent, likeliest))
 
 
 def weighed(prior: Tensor, evidence: Tensor, held: Tensor, temper: Tensor, floor: Tensor) -> Tensor:

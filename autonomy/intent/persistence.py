@@ -10,6 +10,7 @@ from autonomy.checks import number, whole
 from autonomy.data.normaliser import Normaliser
 from autonomy.density.network import Linear
 from autonomy.fit import TrainingSettings, fit
+from autonomy.intent.counterfactual import Counterfactual
 from autonomy.run_directory import RunDirectory
 from autonomy.schedules import Cosine
 
@@ -26,7 +27,8 @@ class Persistence(nn.Module):
     The last of the K + 1 is "none of them". `members` classifiers of two hidden layers of `width` units are trained
     side by side from different initial weights, and their probabilities are averaged: one alone is fragile where no
     demonstration was. `blur` is the deviation of noise on the training states, in the normaliser's units, and `steps`
-    the number of optimiser steps, of which those are kept that held-out episodes like best.
+    the number of optimiser steps, of which those are kept that held-out episodes like best. A row that keeps its intent
+    may be a `counterfactual` one; at a change the state tells which intents are left.
     """
 
     def __init__(
@@ -38,11 +40,13 @@ class Persistence(nn.Module):
         dropout: float = 0.1,
         blur: float = 0.02,
         steps: int = 2000,
+        counterfactual: Counterfactual | None = None,
     ) -> None:
         super().__init__()
         self.steps = whole("persistence.steps", steps, 1)
         self.intents = whole("intents", intents, 1)
         self.members, self.blur = whole("members", members, 2), number("blur", blur, 0)
+        self.counterfactual = counterfactual
         self.normaliser = Normaliser(torch.zeros(state_dim), torch.ones(state_dim))
         self.layers = nn.Sequential(
             Linear(state_dim + intents + 1, width, members),
@@ -84,7 +88,10 @@ class Persistence(nn.Module):
 
         In training the rows are drawn from `repeated` ones, whose weights are smaller by as much.
         """
-        states, before = self.normaliser(batch.states), nn.functional.one_hot(batch.before, self.intents + 1)
+        states, before = batch.states, nn.functional.one_hot(batch.before, self.intents + 1)
+        if self.training and self.counterfactual is not None:
+            states = self.counterfactual(states, batch.intents, batch.intents == batch.before, generator)
+        states = self.normaliser(states)
         if self.training:
             states = states + self.blur * torch.randn(states.shape, generator=generator).to(states.device)
         inputs = torch.cat([states, before], 1).view(self.members, -1, states.shape[1] + before.shape[1])

@@ -68,6 +68,12 @@ class Rows(_Columns):
         return Rows(*(column[index] for column in self))
 
 
+def halves(rows: Rows) -> tuple[Rows, Rows]:
+    """The rows of every other episode, from the first one on, and those of the episodes between."""
+    odd = (rows.first.long().cumsum(0) - 1) % 2 == 1
+    return Rows(*(column[~odd] for column in rows)), Rows(*(column[odd] for column in rows))
+
+
 def _intents(episode: Episode, none: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The intents (T,) of an episode's rows, where a label of -1, no intent that has a name, becomes `none`."""
     if episode.intents is None:

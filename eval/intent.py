@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from autonomy.batches import halves
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
@@ -43,8 +44,8 @@ def calibration(
 ) -> Ranks:
     """`{name: ranks (N,)}` of at most `rows` actions that the assistant of `run` has not been trained on.
 
-    The rows are drawn from the episodes that training held out, the same ones for every channels; they also chose
-    the weights that were kept. Ranks are uniform where p(a_operator | s) is right; see `Density.highest_density_rank`.
+    The rows are drawn from the episodes that training held out, the same ones for every channels, but not from those
+    that the score is calibrated by (`autonomy.density.conformal.Conformal`). `draws` are for runs without calibration.
     Raises `UserError` for an assistant without such a density, other data than the run's, and unknown channels.
     """
     directory, assistant = RunDirectory.open(run), load_assistant(run)
@@ -54,7 +55,8 @@ def calibration(
         )
     env = directory.config().env
     held = [channels_of(name, env) for name in channels]
-    chosen = some_of(held_out(directory), rows, generator)
+    calibrating, others = halves(held_out(directory))
+    chosen = some_of(others if len(others.states) else calibrating, rows, generator)
     states, actions = chosen.states, chosen.actions
     seed = int(torch.randint(2**62, (), generator=generator))
     masks = [torch.from_numpy(one.sample(len(states), np.random.default_rng(seed))) for one in held]
@@ -104,11 +106,10 @@ def frame(ranks: Mapping[str, NDArray[np.float64]]) -> pd.DataFrame:
 
 def distance(ranks: NDArray[np.float64], draws: int) -> float:
     """The largest |share of `ranks` <= u - u| over the values u = k / (draws + 1) of a rank that lie in `LEVELS`."""
-    steps = np.rint(ranks * (draws + 1))
-    values = np.arange(1, draws + 2)
-    inside = (values >= LEVELS[0] * (draws + 1)) & (values <= LEVELS[-1] * (draws + 1))
-    gaps = np.abs((steps[:, None] <= values).mean(0) - values / (draws + 1))
-    return float(gaps[inside].max(initial=0.0))
+    values = np.arange(1, draws + 2) / (draws + 1)
+    values = values[(values >= LEVELS[0]) & (values <= LEVELS[-1])]
+    gaps = np.abs((ranks[:, None] <= values + 1e-6).mean(0) - values)
+    return float(gaps.max(initial=0.0))
 
 
 def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
@@ -118,9 +119,9 @@ def table(ranks: Mapping[str, NDArray[np.float64]], draws: int) -> str:
         shares = [f"{(values <= level).mean():.3f}" for level in LEVELS]
         lines.append(_line(name, str(len(values)), shares, f"{distance(values, draws):.3f}"))
     notes = [
-        f"Of n held-out demonstrated actions the share whose rank beside {draws} draws of p(a_operator | s) is at most",
-        "that. Calibrated: the same number; more: the model is too sure of itself, less: too wide. Most off: the",
-        f"largest difference at any level from {LEVELS[0]} to {LEVELS[-1]}.",
+        "Of n held-out demonstrated actions the share that ranks as improbable as that, or more so. Calibrated: the",
+        "same number; more: the model is too sure of itself, less: too wide. Most off: the largest difference at any",
+        f"level from {LEVELS[0]} to {LEVELS[-1]}.",
     ]
     return "\n".join([*lines, "", *notes])
 

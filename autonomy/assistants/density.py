@@ -10,6 +10,7 @@ from torch import Tensor
 from autonomy.assistants.base import TorchAssistant
 from autonomy.checks import choice, whole
 from autonomy.density.base import Density
+from autonomy.density.conformal import Conformal
 from autonomy.density.coverage import Coverage, coverage
 from autonomy.density.ensemble import Ensemble
 from autonomy.density.masks import MaskLaw
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CALIBRATING = 2000
 """Held-out rows by which it is known how often demonstrators stray, at most."""
+DRAWS = 8
+"""Of p(a_operator | s), to know how likely an action is to be expected to be."""
 
 
 class DensityAssistant(TorchAssistant):
@@ -48,6 +51,7 @@ class DensityAssistant(TorchAssistant):
         self.select = choice("select", select, (*density.picks, "best-of-n"))
         self.density, self.masks, self.candidates = density, masks, whole("candidates", candidates, 1)
         self.stray = Stray(density)
+        self.conformal = Conformal(self.state_dim, self.action_dim)
         self._generator = torch.Generator().manual_seed(seed)
 
     def loss(self, states: Tensor, actions: Tensor, generator: torch.Generator) -> Tensor:
@@ -66,6 +70,12 @@ class DensityAssistant(TorchAssistant):
             score[rows] = self.stray.log_prob(operator[rows], mask[rows], self.normaliser(states[rows]))
         return score
 
+    def plausibility(
+        self, states: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """How much likelier than expected the operator's action is, in nats, (B,): `Stray.plausibility`."""
+        return self.stray.plausibility(operator, mask, self.normaliser(states), DRAWS, generator)
+
     def intent_rank(
         self,
         states: Tensor,
@@ -74,18 +84,24 @@ class DensityAssistant(TorchAssistant):
         n: int = 99,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """How probable the operator's action is beside `n` draws of p(a_operator | s), (B,) in (0, 1]; NaN: empty mask.
+        """How probable the operator's action is, (B,) in (0, 1]; NaN: empty mask.
 
-        `autonomy.density.stray.Stray.rank`; the assistant's own draws stay as they are. Demonstrated
-        actions have uniform ranks where the model is right. The floor smooths it: actions that the demonstrations
-        repeat exactly, saturated ones above all, lie on the peak of a Gaussian of at least that width, which draws do
-        not, so their ranks crowd towards 1 and fewer than a share a of them is <= a.
+        Of demonstrated actions a share a has a rank <= a: see `autonomy.density.conformal.Conformal`. A run that has
+        not been calibrated ranks the action beside `n` draws of p(a_operator | s), `autonomy.density.stray.Stray.rank`:
+        uniform where the model is right. The assistant's own draws stay as they are.
         """
+        if self.conformal.fitted:
+            return self.conformal.p_value(self.plausibility, states, operator, mask, generator)
         rank, rows = states.new_full((len(states),), torch.nan, dtype=torch.float64), mask.any(1)
         rank[rows] = self.stray.rank(operator[rows], mask[rows], self.normaliser(states[rows]), n, generator)
         return rank
 
     def calibrate(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
+        """Fit how often demonstrators stray, and how improbable what they do is, to rows that training has not seen."""
+        self.fit_stray(training, held_out, generator)
+        self.conformal.fit(held_out, generator)
+
+    def fit_stray(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
         """Fit how often demonstrators stray to rows that training has not seen; held by `masks`."""
         index = torch.randperm(len(held_out.states), generator=generator)[:CALIBRATING].to(held_out.states.device)
         mask = self.masks.sample(len(index), generator).to(held_out.states.device)

@@ -58,13 +58,29 @@ class Stray(nn.Module):
         if not bool(self.share):
             return self._density[0].highest_density_rank(x, query, nothing, context, n, generator)
         own = self.log_prob(x, query, context)
-        query, nothing, context = (part.repeat(n, 1) for part in (query, nothing, context))
-        drawn = self._density[0].complete(torch.zeros_like(query, dtype=x.dtype), nothing, context, "sample", generator)
-        strays = torch.rand(len(query), 1, generator=generator).to(x.device) < self.share
-        noise = torch.randn(drawn.shape, generator=generator).to(x.device)
-        drawn = torch.where(strays, self.mean + self.deviation * noise, drawn)
-        draws = self.log_prob(drawn, query, context).view(n, len(own))
+        draws = self._draws(query, context, n, generator)
         return (1 + (draws <= own).sum(0)).double() / (n + 1)
+
+    @torch.no_grad()
+    def plausibility(
+        self, x: Tensor, query: Tensor, context: Tensor, n: int, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """log q(x_query | context) less its mean over `n` draws of q, in nats, (B,).
+
+        So a context in which anything may happen does not make what happens improbable.
+        """
+        return self.log_prob(x, query, context) - self._draws(query, context, n, generator).mean(0)
+
+    def _draws(self, query: Tensor, context: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+        """log q of `n` draws of its own, (n, B)."""
+        rows = len(query)
+        query, context = query.repeat(n, 1), context.repeat(n, 1)
+        empty, nothing = torch.zeros(query.shape, dtype=self.mean.dtype).to(self.mean), torch.zeros_like(query)
+        drawn = self._density[0].complete(empty, nothing, context, "sample", generator)
+        strays = torch.rand(len(query), 1, generator=generator).to(drawn.device) < self.share
+        noise = torch.randn(drawn.shape, generator=generator).to(drawn.device)
+        drawn = torch.where(strays, self.mean + self.deviation * noise, drawn)
+        return self.log_prob(drawn, query, context).view(n, rows)
 
     @torch.no_grad()
     def fit(self, actions: Tensor, x: Tensor, query: Tensor, context: Tensor) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 from autonomy.assistants.base import TorchAssistant
 from autonomy.batches import Rows
 from autonomy.checks import choice, number
+from autonomy.density.conformal import Conformal
 from autonomy.density.coverage import Coverage
 from autonomy.density.masks import MaskLaw
 from autonomy.intent.belief import BeliefFilter, BeliefState, read_memory
@@ -61,6 +62,7 @@ class IntentAssistant(TorchAssistant):
             self.state_dim, len(self.intents), counterfactual=self.counterfactual
         ).requires_grad_(False)
         self.evidence = evidence_of(policy)
+        self.conformal = Conformal(self.state_dim, self.action_dim)
 
     @property
     def members(self) -> int:
@@ -115,6 +117,7 @@ class IntentAssistant(TorchAssistant):
         seen = Rows(self.inputs(held_out.states, asked), held_out.actions, asked, held_out.before, held_out.first)
         self.evidence.fit(training, seen, generator)
         fit_filter(self, training, held_out, generator)
+        self.conformal.fit(held_out, generator)
 
     def coverage(self, masks: MaskLaw | None = None) -> Coverage | None:
         return self.policy.coverage(masks)
@@ -207,6 +210,20 @@ class IntentAssistant(TorchAssistant):
         n: int = 99,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """How probable the operator's action is, whatever its intent, beside `n` draws; (B,), NaN for an empty mask."""
-        inputs = self.inputs(states, torch.full((len(states),), -1, device=states.device))
-        return self.evidence.rank(inputs, operator, mask, n, generator)
+        """How probable the operator's action is, whatever its intent, (B,) in (0, 1]; NaN for an empty mask.
+
+        Of demonstrated actions a share a has a rank <= a: see `autonomy.density.conformal.Conformal`. A run that has
+        not been calibrated ranks it beside `n` draws.
+        """
+        if self.conformal.fitted:
+            return self.conformal.p_value(self._plausibility, states, operator, mask, generator)
+        return self.evidence.rank(self._of_any(states), operator, mask, n, generator)
+
+    def _plausibility(
+        self, states: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        return self.evidence.plausibility(self._of_any(states), operator, mask, generator)
+
+    def _of_any(self, states: Tensor) -> Tensor:
+        """The policy's inputs when nothing is known of the intent."""
+        return self.inputs(states, torch.full((len(states),), -1, device=states.device))

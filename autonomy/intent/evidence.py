@@ -30,6 +30,10 @@ class Evidence(nn.Module, abc.ABC):
         """How probable the actions are beside draws of their own law, (B,) in (0, 1]; NaN where nothing is held."""
 
     @abc.abstractmethod
+    def plausibility(self, inputs: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None) -> Tensor:
+        """How likely the held dimensions are beside what was to be expected, (B,); at least one is held in each row."""
+
+    @abc.abstractmethod
     def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
         """Fit what the policy does not know itself to `held_out` rows, that it has not been trained on."""
 
@@ -48,7 +52,10 @@ class DensityEvidence(Evidence):
         return self._policy[0].intent_rank(inputs, operator, mask, n, generator)
 
     def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:
-        self._policy[0].calibrate(training, held_out, generator)
+        self._policy[0].fit_stray(training, held_out, generator)
+
+    def plausibility(self, inputs: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None) -> Tensor:
+        return self._policy[0].plausibility(inputs, operator, mask, generator)
 
 
 class ResidualEvidence(Evidence):
@@ -82,6 +89,10 @@ class ResidualEvidence(Evidence):
         squares = torch.where(mask, self._squares(inputs, operator), 0.0).sum(1).double()
         held = mask.sum(1).double()
         return torch.where(held > 0, torch.special.gammaincc(held.clamp(min=1) / 2, squares / 2), torch.nan)
+
+    @torch.no_grad()
+    def plausibility(self, inputs: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None) -> Tensor:
+        return -torch.where(mask, self._squares(inputs, operator), 0.0).sum(1)
 
     @torch.no_grad()
     def fit(self, training: Rows, held_out: Rows, generator: torch.Generator) -> None:

@@ -188,9 +188,8 @@ def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
         )
     names = list(demonstrations.intents) if wanted else []
     OmegaConf.update(config, "intents", names, force_add=True)
-    OmegaConf.update(
-        config, "concerns", [list(demonstrations.concerns.get(name, ())) for name in names], force_add=True
-    )
+    concerns = [list(demonstrations.concerns.get(name, ())) for name in names]
+    OmegaConf.update(config, "concerns", concerns, force_add=True)
     OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)
 
 

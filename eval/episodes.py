@@ -36,7 +36,7 @@ class EpisodeRecord:
     wall milliseconds of the assistant's calls (one call decides for the whole batch of episodes), mean and percentiles
     within the episode; equality ignores them, since they are the only part that is not determined by the seeds.
     `success`: were all tasks of the environment done. `intent_score`: mean log p(operator's command | state), nats a
-    held dimension; `improbable`: share of the commands whose rank beside the model's draws is at most `IMPROBABLE`
+    held dimension; `improbable`: share of the commands whose rank (`intent_rank`) is at most `IMPROBABLE`
     (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
     `workload`: what a person answered, the unweighted mean of NASA-TLX's scales, 0 to 100; None for proxies.
 
@@ -220,7 +220,7 @@ def _notes(summaries: Sequence[dict[str, Any]], believed: bool) -> list[str]:
         f"reward: tasks done an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
         "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",
         "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions. improbable:",
-        f"share of the operator's commands whose rank beside draws of p(command | state) is at most {IMPROBABLE}.",
+        f"share of the operator's commands whose rank by p(command | state) is at most {IMPROBABLE}.",
         *(_BELIEF_NOTES if believed else ()),
         *(f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}" for s in summaries),
         *(

@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.refusals import home, refused, trained  # noqa: F401  (fixtures)
+
 ROOT = Path(__file__).resolve().parents[1]
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,13 +57,13 @@ def smoke(program: Program, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     Run once for all workers of pytest-xdist; leave both as they are.
     """
     base = tmp_path_factory.getbasetemp()
-    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
-    home.mkdir(exist_ok=True)
-    with (home / "lock").open("w") as lock, pytest.MonkeyPatch.context() as monkeypatch:
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smoke"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock, pytest.MonkeyPatch.context() as monkeypatch:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / "run.txt").is_file():
-            monkeypatch.setenv("MINARI_DATASETS_PATH", str(home / "minari"))
-            done = program("autonomy.train", "env=kitchen-mixed", "experiment=smoke", cwd=home, timeout=400)
+        if not (folder / "run.txt").is_file():
+            monkeypatch.setenv("MINARI_DATASETS_PATH", str(folder / "minari"))
+            done = program("autonomy.train", "env=kitchen-mixed", "experiment=smoke", cwd=folder, timeout=400)
             assert done.returncode == 0, done.stderr
-            (home / "run.txt").write_text(done.stdout.splitlines()[-1].removeprefix("run: "))
-    return home / (home / "run.txt").read_text(), home / "minari"
+            (folder / "run.txt").write_text(done.stdout.splitlines()[-1].removeprefix("run: "))
+    return folder / (folder / "run.txt").read_text(), folder / "minari"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CALIBRATING = 2000
 """Held-out rows by which it is known how often demonstrators stray, at most."""
 DRAWS = 8
-"""Of p(a_operator | s), to know how likely an action is to be expected to be."""
+"""How many draws of p(a_operator | s) tell which log density is to be expected in a state."""
 
 
 class DensityAssistant(TorchAssistant):
@@ -73,7 +73,7 @@ class DensityAssistant(TorchAssistant):
     def plausibility(
         self, states: Tensor, operator: Tensor, mask: Tensor, generator: torch.Generator | None = None
     ) -> Tensor:
-        """How much likelier than expected the operator's action is, in nats, (B,): `Stray.plausibility`."""
+        """Say how much likelier than expected the operator's action is, in nats, (B,); see `Stray.plausibility`."""
         return self.stray.plausibility(operator, mask, self.normaliser(states), DRAWS, generator)
 
     def intent_rank(
@@ -109,7 +109,10 @@ class DensityAssistant(TorchAssistant):
         self.stray.fit(training.actions, held_out.actions[index], mask, context)
 
     def coverage(self, masks: MaskLaw | None = None) -> Coverage | None:
-        """Of completing what operators hold, `masks` or by default what the assistant was made for."""
+        """Say which steps of completing what operators hold training never visits; see `TorchAssistant.coverage`.
+
+        Operators hold what `masks` says, by default what the assistant was made for.
+        """
         trained = self.density.protocol
         if trained is None:
             return None

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from autonomy.data import kitchen
 from autonomy.data.labels import Labels, check_key, check_labels
-from autonomy.data.source import check_actions, check_observations, make_demonstrations, make_episode, next_tasks
+from autonomy.data.source import (
+    check_actions,
+    check_observations,
+    concerns_of,
+    make_demonstrations,
+    make_episode,
+    next_tasks,
+)
 from autonomy.types import Demonstrations, Episode, UserError
 
 GOAL_DIM = 30
@@ -56,8 +63,7 @@ class D4RLSource:
                 f"whole numbers (N,), and the first file has {', '.join(_columns(self._files[0])) or 'none'}"
             )
         source = "d4rl: " + ", ".join(file.name for file in self._files)
-        concerns = kitchen.concerns("pose") if self._intents is None else {}
-        return make_demonstrations(episodes, self._tasks, source, concerns)
+        return make_demonstrations(episodes, self._tasks, source, concerns_of(self._intents, "pose"))
 
 
 def _episodes(file: Path, intents: str | None) -> Iterator[tuple[Episode, Labels | None]]:

@@ -50,7 +50,7 @@ def poses(observations: NDArray[Any]) -> NDArray[Any]:
 
 
 def concerns(obs: str) -> dict[str, tuple[int, ...]]:
-    """Task -> the dimensions of an observation, `obs` "pose" or "full", that hold the positions it moves."""
+    """Map each task to the dimensions of an observation, `obs` "pose" or "full", whose positions it changes."""
     shift = 0 if obs == "pose" else 9  # the robot's velocities come between its positions and the objects'
     return {task: tuple(index + shift for index in indices) for task, (indices, _) in GOALS.items()}
 
@@ -70,7 +70,7 @@ def completed(poses: NDArray[Any]) -> tuple[str, ...]:
 
 
 def next_tasks(poses: NDArray[Any], steps: int) -> NDArray[np.int64]:
-    """For each of `steps` steps the task that completes next: (steps,) indices into `TASKS`, -1 when none does.
+    """Return for each of `steps` steps the task that completes next: (steps,) indices into `TASKS`, -1 for none.
 
     `poses` (steps or steps + 1, 30) are those before each step and, where it is known, the one after the last. The step
     that brings a task to its goal is still for that task. Tasks complete as in `completed`.

@@ -20,7 +20,14 @@ from numpy.typing import NDArray
 from autonomy.checks import choice
 from autonomy.data import kitchen
 from autonomy.data.labels import Labels, check_key, check_labels
-from autonomy.data.source import check_actions, check_observations, make_demonstrations, make_episode, next_tasks
+from autonomy.data.source import (
+    check_actions,
+    check_observations,
+    concerns_of,
+    make_demonstrations,
+    make_episode,
+    next_tasks,
+)
 from autonomy.types import Demonstrations, Episode, UserError
 
 CONNECTION_SECONDS = 5.0
@@ -60,7 +67,7 @@ class MinariSource:
                     "data.download=true fetches it from Minari's server"
                 )
             _fetch(self._id)
-        concerns = kitchen.concerns(self._obs) if self._intents is None else {}
+        concerns = concerns_of(self._intents, self._obs)
         return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}", concerns)
 
     def _episodes(self) -> Iterator[tuple[Episode, Labels | None]]:

@@ -63,6 +63,11 @@ def next_tasks(observations: NDArray[Any], steps: int) -> Labels:
     return Labels(kitchen.next_tasks(kitchen.poses(observations), steps), kitchen.TASKS)
 
 
+def concerns_of(intents: str | None, obs: str) -> Mapping[str, tuple[int, ...]]:
+    """What the labels are about: known of `next_tasks`, the labels without `intents`, and not of a data set's own."""
+    return kitchen.concerns(obs) if intents is None else {}
+
+
 def make_demonstrations(
     episodes: Iterable[tuple[Episode, Labels | None]],
     tasks: tuple[str, ...],

@@ -43,7 +43,10 @@ class Conformal(nn.Module):
         return len(self.states) > 0
 
     def fit(self, held_out: Rows, generator: torch.Generator) -> None:
-        """Take rows of every other episode, so that the rest can show whether it works; none if there is but one."""
+        """Take rows of every other held-out episode; the others can show whether it works.
+
+        With a single episode nothing is taken.
+        """
         first, second = halves(held_out)
         if not len(second.states):
             return
@@ -60,7 +63,10 @@ class Conformal(nn.Module):
         mask: Tensor,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """p (B,) in (0, 1] float64 of what is held of the actions; NaN where nothing is."""
+        """Return p (B,) in (0, 1], float64, of what the `mask` (B, D) holds of the actions; NaN where it holds nothing.
+
+        Where `plausibility` draws, it draws from the `generator`.
+        """
         result, rows = states.new_full((len(states),), torch.nan, dtype=torch.float64), mask.any(1)
         if not rows.any():
             return result

@@ -75,7 +75,7 @@ class Stray(nn.Module):
         """log q of `n` draws of its own, (n, B)."""
         rows = len(query)
         query, context = query.repeat(n, 1), context.repeat(n, 1)
-        empty, nothing = torch.zeros(query.shape, dtype=self.mean.dtype).to(self.mean), torch.zeros_like(query)
+        empty, nothing = self.mean.new_zeros(query.shape), torch.zeros_like(query)
         drawn = self._density[0].complete(empty, nothing, context, "sample", generator)
         strays = torch.rand(len(query), 1, generator=generator).to(drawn.device) < self.share
         noise = torch.randn(drawn.shape, generator=generator).to(drawn.device)

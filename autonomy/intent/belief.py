@@ -73,13 +73,13 @@ class BeliefFilter(nn.Module):
         `overdue` (B,): the intent that has lasted too long, -1 for none; `transition` (B, K + 1, K + 1); `meant`
         (B, K + 1) bool.
         """
-        stays = transition.diagonal(dim1=1, dim2=2) * self.first(torch.ones_like(meant))
+        available = transition.diagonal(dim1=1, dim2=2) * self.first(torch.ones_like(meant))
         late = torch.arange(belief.shape[1], device=belief.device) == overdue[:, None]
-        open_ = _normalised(stays * meant, meant.double())
+        open_ = _normalised(available * meant, meant.double())
         moved = (belief[..., None] * transition).sum(1)
         mixed = (1 - self.change) * moved + self.change * open_
         let_go = torch.where(late, LET_GO * mixed, 0.0)
-        elsewhere = _normalised(stays * (meant & ~late), (meant & ~late).double())
+        elsewhere = _normalised(available * (meant & ~late), (meant & ~late).double())
         mixed = mixed - let_go + let_go.sum(1, keepdim=True) * elsewhere
         return _normalised(mixed * meant, open_)
 

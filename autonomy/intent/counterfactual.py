@@ -31,6 +31,7 @@ class Counterfactual(nn.Module):
         wrong = [dim for dims in concerns for dim in dims if not 0 <= dim < state_dim]
         if wrong:
             raise UserError(f"an intent concerns dimension {wrong[0]}, but the state's are 0 to {state_dim - 1}")
+        self.moved = [intent for intent, dims in enumerate(concerns) if dims and self.share]
         parts = torch.zeros(len(concerns), state_dim, dtype=torch.bool)
         for part, dims in zip(parts, concerns, strict=True):
             part[list(dims)] = True
@@ -38,14 +39,15 @@ class Counterfactual(nn.Module):
         self.parts: Tensor
 
     def forward(self, states: Tensor, intents: Tensor, told: Tensor, generator: torch.Generator) -> Tensor:
-        """The states (B, S) of rows for `intents` (B,), changed where `told` (B,) bool; draws are the `generator`'s."""
+        """Return the states (B, S) of rows for `intents` (B,), -1 or K for an unknown one, some of them swapped.
+
+        Only rows that are `told` their intent, (B,) bool, change. Draws come from the `generator`, on the CPU.
+        """
         result, rows = states, len(states)
         known = told & (intents >= 0) & (intents < len(self.parts))
-        for intent, part in enumerate(self.parts):
-            if not self.share or not part.any():
-                continue
+        for intent in self.moved:
             donors = torch.randperm(rows, generator=generator).to(states.device)
             chosen = (torch.rand(rows, generator=generator) < self.share).to(states.device)
             swapped = known & chosen & (intents != intent) & (intents[donors] != intent)
-            result = torch.where(swapped[:, None] & part, states[donors], result)
+            result = torch.where(swapped[:, None] & self.parts[intent], states[donors], result)
         return result

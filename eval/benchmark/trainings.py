@@ -51,7 +51,7 @@ class Training:
 
     @functools.cached_property
     def run(self) -> Path:
-        """The run directory."""
+        """Name the run directory by a hash of what is learned, so that the same training is found again."""
         config = OmegaConf.masked_copy(self.config, [str(key) for key in self.config if key not in _IRRELEVANT])
         content = json.dumps(OmegaConf.to_container(config, resolve=True), sort_keys=True)
         return self.folder / f"{config.name}-seed{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
@@ -119,7 +119,7 @@ def load_all_data(trainings: Iterable[Training]) -> None:
 
 
 def parted(overrides: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those of a variant's overrides that its training takes, and those of its play, without "play:"."""
+    """Split a variant's overrides into those that its training takes and those that its play takes, without "play:"."""
     play = tuple(one.removeprefix(PLAY) for one in overrides if one.startswith(PLAY))
     return tuple(one for one in overrides if not one.startswith(PLAY)), play
 

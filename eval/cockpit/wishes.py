@@ -17,7 +17,7 @@ NONE_OF_THEM = "none of them"
 
 
 class Wishes:
-    """Of the tasks `names` at most one is told, the one that is meant; any others may be vetoed."""
+    """What a person says of the tasks `names`: at most one is told (it is meant), any others may be vetoed."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
         self.names = tuple(names)
@@ -28,7 +28,10 @@ class Wishes:
         self.told, self.vetoed = NOT_TOLD, np.zeros(len(self.names), np.bool_)
 
     def press(self, name: str) -> None:
-        """From neither to told, from told to vetoed, from vetoed to neither. Raises `UserError` for an unknown name."""
+        """Tell the task `name`, or veto it if it was told, or take the veto back if it was vetoed.
+
+        Raises `UserError` for an unknown name.
+        """
         index = self.names.index(choice("task", name, self.names))
         if self.told == index:
             self.told, self.vetoed[index] = NOT_TOLD, True
@@ -69,7 +72,10 @@ class Belief:
 
     @classmethod
     def of(cls, assistant: Assistant, memory: Any, wishes: Wishes) -> Belief | None:
-        """From what an `assistant` with the intents of `wishes` remembers of one episode; None without a belief."""
+        """Read the belief from what an `assistant` with the intents of `wishes` remembers of one episode.
+
+        Returns None for an assistant without a belief.
+        """
         shares, committed = getattr(memory, "belief", None), getattr(memory, "intent", None)
         if shares is None or committed is None or not wishes.names:
             return None

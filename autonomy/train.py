@@ -188,8 +188,9 @@ def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
         )
     names = list(demonstrations.intents) if wanted else []
     OmegaConf.update(config, "intents", names, force_add=True)
-    concerns = [list(demonstrations.concerns.get(name, ())) for name in names]
-    OmegaConf.update(config, "concerns", concerns, force_add=True)
+    if names:
+        concerns = [list(demonstrations.concerns.get(name, ())) for name in names]
+        OmegaConf.update(config, "intent.concerns", concerns, force_add=True)
     OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)
 
 

@@ -16,14 +16,13 @@ from autonomy.batches import Batches, Rows
 from autonomy.checks import choice, number, whole
 from autonomy.data.normaliser import Normaliser
 from autonomy.objective import loss_of, mean_loss, members_of
+from autonomy.precision import PRECISIONS, is_bfloat16
 from autonomy.run_directory import RunDirectory, refuse_full_disk
 from autonomy.schedules import Constant, Schedule
 from autonomy.training_state import TrainingState, snapshot, write_tensors
 from autonomy.types import UserError
 
-__all__ = ["PRECISIONS", "Loop", "Rows", "TrainingSettings", "fit"]
-
-PRECISIONS = ("float32", "bfloat16")
+__all__ = ["Loop", "Rows", "TrainingSettings", "fit"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,8 @@ class TrainingSettings:
         validated, saved and used.
     validate_every: steps between two validations; each is logged and saves the training state.
     keep: which weights become model.safetensors: of the `best` validation loss or of the `last` step.
-    precision: float32, or bfloat16 for the matrix products of the training loss alone (autocast).
+    precision: float32, or bfloat16 for the matrix products of the training loss alone (autocast); auto: bfloat16 where
+        the machine multiplies in it.
     state_noise: standard deviation of Gaussian noise on training states, in the normaliser's units.
     validation_fraction: share of the episodes that is held out.
     """
@@ -118,6 +118,7 @@ class Loop:
         self.steps = settings.total_steps(len(train.states))
         self.batches, self.batch_rows = Batches.of(model, train), settings.batch_size * members_of(model)
         self.spread = Normaliser.fit(train.states).std
+        self.bfloat16 = is_bfloat16(settings.precision, train.states.device)
         modules = {"model": model}
         if settings.ema is not None:
             modules["average"] = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
@@ -171,7 +172,7 @@ class Loop:
         for group in optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * self.settings.schedule(step, self.steps)
         rows = self._batch()
-        with torch.autocast(rows.states.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+        with torch.autocast(rows.states.device.type, torch.bfloat16, enabled=self.bfloat16):
             loss = loss_of(self.model, rows, self.generator)
         optimiser.zero_grad()
         loss.backward()

@@ -73,6 +73,18 @@ def test_half_the_precision_learns_as_well_with_weights_and_validation_in_single
     assert exact.item() == pytest.approx(losses[1][-1])
 
 
+@pytest.mark.parametrize(("able", "means"), [({"avx512_bf16": True}, "bfloat16"), ({"avx2": True}, "float32")])
+def test_precision_is_what_the_machine_multiplies_in(
+    able: dict[str, bool], means: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    weights = [
+        fit(network(), rows(), rows(seed=1), settings(precision=name), new_run(tmp_path / name)).state_dict()
+        for name in ("auto", means)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_linear_regression_reaches_its_optimum(tmp_path: Path) -> None:
     class Linear(nn.Module):
         def __init__(self) -> None:

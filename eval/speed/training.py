@@ -14,13 +14,14 @@ from autonomy.density.mac import MAC
 from autonomy.density.masks import CardinalityMasks
 from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import CompletionProtocol
-from autonomy.fit import PRECISIONS, Loop, Rows, TrainingSettings
+from autonomy.fit import Loop, Rows, TrainingSettings
 from autonomy.run_directory import RunDirectory
 from eval.speed.timing import Row, matrix_rate, medians
 
 STATE, DIM = 30, 9
 SIZES = {"paper": (2048, 8, 4096), "small": (512, 4, 256)}
 """Width, depth and rows of a batch."""
+PRECISIONS = ("float32", "bfloat16")
 
 
 def measure(batch: int, repeats: int) -> list[Row]:

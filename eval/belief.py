@@ -1,6 +1,6 @@
 """Does the assistant find what demonstrators were after? Its belief on held-out demonstrations, step by step.
 
-    python -m eval.belief run=DIR [held=[wrist,random-3]] [data=scripted data.seed=9 data.n_episodes=15]
+    python -m eval.belief run=DIR [held=[wrist,random-3]] [meant=all] [data=scripted data.seed=9 data.n_episodes=15]
 
 Prints a table and writes `belief.csv` (a line a step), `belief.png` (over time) and `reliability.png` to DIR/belief.
 """
@@ -31,6 +31,11 @@ from eval.settings import channels_of, usable_folder, with_env
 
 BINS = 15
 """Of the probability of the likeliest intent, alike in width."""
+KNOWN = {
+    "episode": "The assistant knows which tasks an episode's demonstrator does, as in play, but not their order.",
+    "all": "The assistant takes every intent of its demonstrations to be possible in every episode.",
+}
+"""What is said of each of `eval.following.MEANT`."""
 SINCE = (0, 5, 10, 20, 40, 80)
 """Steps since a stretch of one intent began, at which the table tells who is right."""
 
@@ -176,8 +181,8 @@ def run(cfg: DictConfig) -> None:
     assistant, demonstrations = load_assistant(cfg.run), _demonstrations(cfg, directory)
     shown = dataclasses.replace(demonstrations, episodes=demonstrations.episodes[:most])
     with one_thread():
-        found = courses(assistant, shown, channels, seed)
-    print(write(found, folder))
+        found = courses(assistant, shown, channels, seed, cfg.meant)
+    print(write(found, folder), KNOWN[cfg.meant], sep="\n")
     print(f"out: {folder}")
 
 

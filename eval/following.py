@@ -9,21 +9,26 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from autonomy.checks import choice
 from autonomy.types import Channels, Demonstrations, Episode, Mask, UserError
 from eval.recognition import Course, index_of
 
+MEANT = ("episode", "all")
+
 
 def courses(
-    assistant: Any, demonstrations: Demonstrations, channels: Sequence[Channels], seed: int
+    assistant: Any, demonstrations: Demonstrations, channels: Sequence[Channels], seed: int, meant: str = "all"
 ) -> dict[str, list[Course]]:
     """`{name of the channels: the course of each episode}`: what `assistant` believes while it sees the states of
     `demonstrations` and, on the dimensions that each of `channels` holds, their actions.
 
     It is the very `predict` that plays. All episodes and channels are rows of one batch; those that have ended repeat
-    their last step, which is not looked at. Demonstrators may mean any of the intents, also those that cannot be meant
-    in the assistant's own world. Channels are drawn with `seed`. Raises `UserError` for an assistant without a belief,
-    and for episodes without labels.
+    their last step, which is not looked at. `meant` says what the assistant knows of a demonstrator's intents: `all`
+    of them may be meant, also those that cannot be in the assistant's own world, or those of the `episode`, in
+    whichever order, as in play, where the tasks are known. Channels are drawn with `seed`. Raises `UserError` for an
+    assistant without a belief, and for episodes without labels.
     """
+    choice("meant", meant, MEANT)
     if not getattr(assistant, "intents", ()):
         raise UserError(
             "this assistant has no belief over intents; give a run that was trained on labels, intent=filter"
@@ -32,13 +37,15 @@ def courses(
     if not episodes:
         raise UserError(f"{demonstrations.source} has no labels of intents to compare a belief with")
     masks = [one.sample(len(episodes), np.random.default_rng(seed)) for one in channels]
-    steps = list(_followed(_open_to_all(assistant), episodes * len(channels), np.concatenate(masks)))
-    beliefs, committed = (np.stack([step[part] for step in steps], 1) for part in range(2))
     names = tuple(assistant.intents)
-    truths = [_truths(episode, demonstrations.intents, names) for episode in episodes] * len(channels)
+    truths = [_truths(episode, demonstrations.intents, names) for episode in episodes]
+    veto = np.stack([~np.isin(np.arange(len(names)), truth) & (meant == "episode") for truth in truths])
+    rows = episodes * len(channels), np.concatenate(masks), np.tile(veto, (len(channels), 1))
+    steps = list(_followed(_open_to_all(assistant), *rows))
+    beliefs, committed = (np.stack([step[part] for step in steps], 1) for part in range(2))
     found = [
         Course(names, beliefs[row, : len(truth)], committed[row, : len(truth)], truth)
-        for row, truth in enumerate(truths)
+        for row, truth in enumerate(truths * len(channels))
     ]
     groups = (found[first : first + len(episodes)] for first in range(0, len(found), len(episodes)))
     return {one.name: group for one, group in zip(channels, groups, strict=True)}
@@ -58,7 +65,9 @@ def _truths(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> ND
     return cast(NDArray[np.int64], places[np.asarray(episode.intents)])  # -1 is the last
 
 
-def _followed(assistant: Any, episodes: Sequence[Episode], masks: Mask) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+def _followed(
+    assistant: Any, episodes: Sequence[Episode], masks: Mask, veto: Mask
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """The belief (B, K + 1) and the intent committed to (B,) after each step of the longest of B episodes."""
     state, starts = None, np.ones(len(episodes), np.bool_)
     for step in range(max(map(len, episodes))):
@@ -67,7 +76,8 @@ def _followed(assistant: Any, episodes: Sequence[Episode], masks: Mask) -> Itera
             for part in ("states", "actions")
         )
         command = np.where(masks, actions, np.float32(0))
-        observation = {"state": states, "operator_action": command, "operator_mask": masks.astype(np.int8)}
+        held = masks.astype(np.int8)
+        observation = {"state": states, "operator_action": command, "operator_mask": held, "veto": veto}
         _, state = assistant.predict(observation, state, starts, deterministic=True)
         yield state.belief.copy(), state.intent.copy()
         starts = np.zeros(len(episodes), np.bool_)

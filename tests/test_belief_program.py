@@ -64,10 +64,20 @@ def test_the_assistant_sees_what_an_operator_would_have_done() -> None:
         assert seen["operator_mask"].sum(1).tolist() == [1, 1, 0, 0]
         assert not seen["operator_action"][2:].any()
         assert seen["starts"].all() == seen["fresh"] == (step == 0)
+        assert not seen["veto"].any()
     for name in ("base", "none"):
         assert [course.truths.tolist() for course in found[name]] == [[1, 1, 4, 4], [4, 4]]  # the sink has no name
         assert [len(course.beliefs) for course in found[name]] == [4, 2]
         assert found[name][0].right == 0.5
+
+
+def test_the_tasks_of_an_episode_may_be_known() -> None:
+    listener = Listener()
+    courses(listener, demonstrations(), [FixedChannels([0], DIM, "base")], 0, meant="episode")
+    for seen in listener.seen:
+        assert seen["veto"].tolist() == [[True, False, True, True], [True] * 4]  # the sink has no name
+    with pytest.raises(UserError, match="episode, all"):
+        courses(listener, demonstrations(), [FixedChannels([0], DIM, "base")], 0, meant="most")
 
 
 def test_an_assistant_without_belief_and_episodes_without_labels_are_refused() -> None:
@@ -128,6 +138,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, d4rl_file: Path) -> Path:
         ([], "no belief over intents"),
         (["held=wrist"], "held must be a list"),
         (["held=[elbow]"], "shoulder"),
+        (["meant=some"], "episode, all"),
         (["episodes=0"], "episodes must be a whole number of at least 1"),
         (["run=nothing"], "there is no run directory"),
     ],

@@ -11,9 +11,8 @@ from gymnasium import spaces
 from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 
-from autonomy.checks import whole
 from autonomy.types import Array, UserError
-from envs.world import Moved, Score, World
+from envs.world import Moved, Score, World, at_least_one
 
 _SUCCESS = ("success", "is_success")
 _PERIOD = 0.05
@@ -45,9 +44,11 @@ class GymWorld(World):
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
-        limit = None if max_episode_steps is None else whole("max_episode_steps", max_episode_steps, 1)
+        limit = None if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)
         own = {} if limit is None else {"max_episode_steps": limit}
-        self._envs = [_made(id, {**own, **options}, render_mode) for _ in range(whole("n", n, 1))]
+        self._envs = [
+            _made(id, {**own, **options}, render_mode) for _ in range(at_least_one("the number of environments", n))
+        ]
         first, dim = self._envs[0], _dim(self._envs[0])
         self._keys = _keys(id, first.observation_space, keys)
         width = len(self._read(first.observation_space.sample()))

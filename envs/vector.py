@@ -15,7 +15,7 @@ from envs.expert.actuation import CONTROL_PERIOD
 from envs.kitchens import Kitchens
 from envs.parallel import available_cores
 from envs.tasks import TASK_SETS
-from envs.world import Moved, Score, World
+from envs.world import Moved, Score, World, at_least_one
 
 JOINTS = (*(f"joint {number}" for number in range(1, 8)), "finger 1", "finger 2")
 CHANNELS = {"base": (0, 1, 2), "shoulder": (0, 1, 2, 3), "wrist": (4, 5, 6), "arm": tuple(range(7)), "fingers": (7, 8)}
@@ -103,10 +103,7 @@ def make_kitchens(
     """
     if tasks is None and task_set not in TASK_SETS:
         raise UserError(f"unknown task set {task_set!r}; the valid ones are {', '.join(TASK_SETS)}")
-    if n < 1:
-        raise UserError(f"the number of kitchens must be at least 1, got {n}")
-    steps = MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise UserError(f"max_episode_steps must be a whole number of at least 1, got {steps!r}")
+    at_least_one("the number of kitchens", n)
+    limit = at_least_one("max_episode_steps", MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps)
     options["threads"] = threads or available_cores()
-    return KitchenVecEnv(n, steps, tasks=TASK_SETS[str(task_set)] if tasks is None else tuple(tasks), **options)
+    return KitchenVecEnv(n, limit, tasks=TASK_SETS[str(task_set)] if tasks is None else tuple(tasks), **options)

@@ -26,6 +26,13 @@ class Score:
     high: float | None = None
 
 
+def at_least_one(what: str, value: Any) -> int:
+    """The value. Raises `UserError` unless it is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise UserError(f"{what} must be a whole number of at least 1, got {value!r}")
+    return value
+
+
 class Moved(NamedTuple):
     """What a step of R environments gives: `states` (R, S), `rewards` (R,), and which episodes came to an end, (R,).
 

@@ -22,6 +22,7 @@ class _Columns(NamedTuple):
     intents: Tensor
     before: Tensor
     first: Tensor
+    weights: Tensor
 
 
 class Rows(_Columns):
@@ -30,7 +31,8 @@ class Rows(_Columns):
     `states` (N, S) are in the data's units and `actions` (N, D) in [-1, 1]. `intents` (N,) int64 are indices into the
     demonstrations' K intents, K for none of them, -1 for an episode without labels; `before` (N,) is the intent of the
     row before in the same episode, or the row's own where `first` (N,) bool says that an episode begins. By default
-    nothing is known of intents, and every row is an episode of its own. In a batch of B windows all have (B, W) for N.
+    nothing is known of intents, and every row is an episode of its own. Rows are drawn in proportion to their `weights`
+    (N,), by default 1. In a batch of B windows all have (B, W) for N.
     """
 
     __slots__ = ()
@@ -42,6 +44,7 @@ class Rows(_Columns):
         intents: Tensor | None = None,
         before: Tensor | None = None,
         first: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> Rows:
         shape, device = states.shape[:-1], states.device
         unknown = torch.full(shape, UNKNOWN, device=device)
@@ -52,6 +55,7 @@ class Rows(_Columns):
             unknown if intents is None else intents,
             unknown if before is None else before,
             torch.ones(shape, dtype=torch.bool, device=device) if first is None else first,
+            torch.ones(shape, device=device) if weights is None else weights,
         )
 
     @classmethod
@@ -60,7 +64,8 @@ class Rows(_Columns):
         intents = [_intents(episode, len(demonstrations.intents)) for episode in demonstrations]
         before = [np.concatenate([own[:1], own[:-1]]) for own in intents]
         first = [np.arange(len(episode)) == 0 for episode in demonstrations]
-        columns = (*demonstrations.rows(), *(np.concatenate(lots) for lots in (intents, before, first)))
+        weights = [np.full(len(episode), episode.weight, np.float32) for episode in demonstrations]
+        columns = (*demonstrations.rows(), *(np.concatenate(lots) for lots in (intents, before, first, weights)))
         return cls(*(torch.from_numpy(column).to(device) for column in columns))
 
     def at(self, index: Tensor) -> Rows:
@@ -86,7 +91,7 @@ class Batches(abc.ABC):
 
     @abc.abstractmethod
     def draw(self, rows: int, generator: torch.Generator) -> Tensor:
-        """The index of a batch of about `rows` rows, drawn uniformly with replacement."""
+        """The index of a batch of about `rows` rows, drawn with replacement in proportion to the rows' weights."""
 
     @abc.abstractmethod
     def all(self) -> Tensor:
@@ -99,14 +104,28 @@ class Batches(abc.ABC):
         return SingleRows(rows) if window == 1 else Windows(rows, window)
 
 
+class Lots:
+    """Draws whole numbers below N in proportion to `weights` (N,); alike where these are all the same."""
+
+    def __init__(self, weights: Tensor) -> None:
+        self._total = len(weights)
+        self._sums = None if bool((weights == weights[:1]).all()) else weights.cpu().double().cumsum(0)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        if self._sums is None:
+            return torch.randint(self._total, (n,), generator=generator)
+        levels = torch.rand(n, dtype=torch.float64, generator=generator) * self._sums[-1]
+        return torch.searchsorted(self._sums, levels, right=True).clamp_(max=self._total - 1)
+
+
 class SingleRows(Batches):
     """Batches of rows, (B,)."""
 
     def __init__(self, rows: Rows) -> None:
-        self._total = len(rows.states)
+        self._total, self._lots = len(rows.states), Lots(rows.weights)
 
     def draw(self, rows: int, generator: torch.Generator) -> Tensor:
-        return torch.randint(self._total, (rows,), generator=generator)
+        return self._lots.draw(rows, generator)
 
     def all(self) -> Tensor:
         return torch.arange(self._total)
@@ -129,11 +148,12 @@ class Windows(Batches):
         position = torch.cat([torch.arange(length) for length in lengths.tolist()])
         left = lengths.repeat_interleave(lengths) - position
         self._starts = (left >= self.window).nonzero().squeeze(1)
+        self._lots = Lots(rows.weights.cpu()[self._starts])
         self._apart = ((left >= self.window) & (position % self.window == 0)).nonzero().squeeze(1)
 
     def draw(self, rows: int, generator: torch.Generator) -> Tensor:
         windows = max(1, rows // self.window)
-        return self._index(self._starts[torch.randint(len(self._starts), (windows,), generator=generator)])
+        return self._index(self._starts[self._lots.draw(windows, generator)])
 
     def all(self) -> Tensor:
         """Windows that do not overlap; what is left at an episode's end is left out."""

@@ -28,18 +28,24 @@ _FREE = ("resume", "device", "threads", "evaluation")
 @main("train")
 def run(cfg: DictConfig) -> None:
     """The program. The last line that it prints is `run: DIR`."""
-    if cfg.evaluation.episodes and not cfg.resume:
+    if cfg.evaluation.episodes and not cfg.resume and _is_playable(cfg):
         from eval.play import check_world
 
         check_world(cfg.env)
     directory = train(cfg)
-    if directory.config().evaluation.episodes:
+    config = directory.config()
+    if config.evaluation.episodes and _is_playable(config):
         from eval.report import write_report
         from eval.short import short_evaluation
 
         short_evaluation(directory.path)
         write_report(directory.path)
     print(f"run: {directory.path}")
+
+
+def _is_playable(config: DictConfig) -> bool:
+    """Whether the environment has a simulator."""
+    return not ("world" in config.env and config.env.world is None)
 
 
 def train(cfg: DictConfig) -> RunDirectory:
@@ -51,6 +57,7 @@ def train(cfg: DictConfig) -> RunDirectory:
 
     from autonomy.budget import Budget
     from autonomy.data.card import Card
+    from autonomy.data.load import demonstrations_of
     from autonomy.fit import fit
     from autonomy.intent.assistant import IntentAssistant
 
@@ -60,7 +67,8 @@ def train(cfg: DictConfig) -> RunDirectory:
     settings = instantiate(config.training)
     if not cfg.resume:
         RunDirectory(_path(config)).require_unused()
-    demonstrations = instantiate(config.data).load()
+    demonstrations = demonstrations_of(config)
+    _set_sizes(config, demonstrations)
     _set_intents(config, demonstrations)
     training, validation = split_rows(demonstrations, config, device)
     assistant = _assistant(config, training).to(device)
@@ -172,6 +180,16 @@ def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch
     parts = split(demonstrations, config.training.validation_fraction, np.random.default_rng(config.seed))
     first, second = (Rows.of(part, device) for part in parts)
     return first, second
+
+
+def _set_sizes(config: DictConfig, demonstrations: Demonstrations) -> None:
+    """Write into `config` what the actions stand for, and the sizes where the environment leaves them to the data."""
+    first, box = demonstrations.episodes[0], demonstrations.box
+    if box is not None:
+        OmegaConf.update(config, "actions.box", {"low": list(box.low), "high": list(box.high)}, force_add=True)
+    for key, part in (("state_dim", first.states), ("action_dim", first.actions)):
+        if OmegaConf.select(config, f"env.{key}") is None:
+            OmegaConf.update(config, f"env.{key}", part.shape[1], force_add=True)
 
 
 def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:

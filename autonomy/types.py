@@ -19,16 +19,17 @@ class UserError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Episode:
-    """One demonstration: `states` (T, S) and `actions` (T, D) in [-1, 1], and the tasks it completed, in order.
+    """One demonstration: `states` (T, S), `actions` (T, D), and the tasks that it completed, in order.
 
     `intents` (T,) labels each step with what it was for: an index into `Demonstrations.intents`, -1 for none of them.
-    None: this episode has no labels.
+    None: this episode has no labels. `weight`: how much oftener than those of weight 1 its rows are drawn in training.
     """
 
     states: Array
     actions: Array
     completed: tuple[str, ...] = ()
     intents: NDArray[np.int64] | None = None
+    weight: float = 1.0
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -38,12 +39,49 @@ class Episode:
 
 
 @dataclasses.dataclass(frozen=True)
+class ActionBox:
+    """The range of a robot's actions in its own units: -1 stands for `low` (D,) and 1 for `high` (D,)."""
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or not all(a < b for a, b in zip(self.low, self.high, strict=True)):
+            raise UserError(
+                f"a box of actions needs a low and a larger high for each dimension, got {self.low}, {self.high}"
+            )
+
+    @classmethod
+    def unit(cls, dim: int) -> ActionBox:
+        """The box [-1, 1]^dim, of actions that are scaled already."""
+        return cls((-1.0,) * dim, (1.0,) * dim)
+
+    @property
+    def half(self) -> NDArray[np.float64]:
+        """How many of the robot's units are 1, (D,)."""
+        return np.asarray((np.array(self.high) - np.array(self.low)) / 2, np.float64)
+
+    def scaled(self, actions: NDArray[Any]) -> NDArray[np.float64]:
+        """Actions (..., D) in the robot's units as numbers that lie in [-1, 1] where they lie in the box."""
+        middle = (np.array(self.high) + np.array(self.low)) / 2
+        return np.asarray((np.asarray(actions, np.float64) - middle) / self.half)
+
+    def unscaled(self, actions: NDArray[Any]) -> NDArray[np.float64]:
+        """The inverse of `scaled`."""
+        middle = (np.array(self.high) + np.array(self.low)) / 2
+        return np.asarray(np.asarray(actions, np.float64) * self.half + middle)
+
+
+@dataclasses.dataclass(frozen=True)
 class Demonstrations:
     """What every data source ends as. Splits are by episode, never by row.
 
     `intents` are the names of the labels that episodes carry; () when no episode is labelled. `concerns` says for
-    intents, where it is known, which dimensions of the state they are about: the object that a task moves. Raises
-    `UserError` for labels that do not fit their episode or the names.
+    intents, where it is known, which dimensions of the state they are about: the object that a task moves. `box` says
+    what the actions in [-1, 1] stand for; None: they are in the robot's units, as recorded, and `autonomy.data.load`
+    scales them. `clipped` is the share of the recorded numbers that lay beyond the box, one for each dimension, ()
+    when none did. `labels` are the names of the action dimensions, () when nobody has named them. Raises `UserError`
+    for intents that do not fit their episode or the names.
     """
 
     episodes: tuple[Episode, ...]
@@ -51,6 +89,9 @@ class Demonstrations:
     source: str
     intents: tuple[str, ...] = ()
     concerns: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+    box: ActionBox | None = None
+    clipped: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.intents)) < len(self.intents):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -23,6 +22,7 @@ from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.data.card import Card
+from autonomy.data.load import demonstrations_of
 from autonomy.data.split import split
 from autonomy.fit import Rows
 from autonomy.run_directory import RunDirectory, atomic_write
@@ -85,7 +85,7 @@ def _training_data(directory: RunDirectory) -> Demonstrations:
     config = directory.config()
     if missing := [key for key in ("data", "training", "seed") if key not in config]:
         raise directory.broken(directory.config_file, f"it lacks {', '.join(missing)}")
-    demonstrations: Demonstrations = instantiate(config.data).load()
+    demonstrations = demonstrations_of(config)
     if directory.read_json(directory.card_file).get("content_hash") != Card.of(demonstrations).content_hash:
         raise UserError(f"the data changed since {directory.path} was trained, so what it held out is not known")
     return demonstrations

@@ -28,17 +28,18 @@ def rows() -> Rows:
 
 
 def test_rows_know_the_intent_the_one_before_and_where_an_episode_begins() -> None:
-    intents, before, first = (column.tolist() for column in rows()[2:])
+    intents, before, first, weights = (column.tolist() for column in rows()[2:])
     assert intents == [0, 0, 2, 1, -1, -1, 1, 0, 0]
     assert before == [0, 0, 0, 2, -1, -1, 1, 1, 0]
     assert [index for index, begins in enumerate(first) if begins] == [0, 4, 6]
+    assert weights == [1.0] * 9
     assert rows().intents.dtype == rows().before.dtype == torch.int64
     assert rows().states.squeeze(1).tolist() == list(range(9))
 
 
 def test_rows_of_states_and_actions_alone_know_no_intents() -> None:
     plain = Rows(torch.zeros(3, 2), torch.zeros(3, 1))
-    assert [column.tolist() for column in plain[2:]] == [[-1] * 3, [-1] * 3, [True] * 3]
+    assert [column.tolist() for column in plain[2:]] == [[-1] * 3, [-1] * 3, [True] * 3, [1.0] * 3]
 
 
 def test_single_rows_are_drawn_with_replacement_by_the_generator_alone() -> None:

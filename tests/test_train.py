@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.checkpoint import load_assistant
 from autonomy.cli import CONFIGS
 from autonomy.run_directory import RunDirectory
 from autonomy.train import train
@@ -190,3 +192,22 @@ def test_a_corrupted_training_state_is_named(tmp_path: Path, d4rl_file: Path) ->
     (run / "training.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(UserError, match=r"training\.safetensors is corrupted"):
         train(config("run=null", f"resume={run}"))
+
+
+def test_recordings_of_any_robot_train_without_a_simulator(program: Program, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    file = tmp_path / "robot.npz"
+    actions = rng.uniform([-200, 0, 5], [100, 3, 5], (40, 3))
+    np.savez(file, states=rng.normal(size=(40, 4)), actions=actions, episode_ends=np.array([10, 20, 30, 40]))
+    run = tmp_path / "run"
+    uniform = ["masks@assistant.masks=uniform", "training.steps=2", "model.width=8", "model.components=2"]
+    done = program("autonomy.train", "env=recorded", "data=npz", f"data.path={file}", f"run={run}", *uniform)
+    assert done.returncode == 0, done.stderr
+    kept = RunDirectory(run).config()
+    assert (kept.env.state_dim, kept.env.action_dim) == (4, 3)
+    assert (kept.actions.box.low[2], kept.actions.box.high[2]) == (4, 6)
+    assert RunDirectory(run).read_json(run / "card.json")["constant"] == ["2"]
+    seen = {"state": np.zeros((1, 4)), "operator_action": np.zeros((1, 3)), "operator_mask": np.array([[1, 0, 0]])}
+    assert load_assistant(run).predict(seen)[0].shape == (1, 3)
+    again = program("autonomy.train", f"resume={run}")
+    assert again.returncode == 0, again.stderr

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from autonomy.data.intent_facts import NO_INTENTS, IntentFacts
-from autonomy.types import Demonstrations
+from autonomy.types import Array, Demonstrations
 
 SATURATED = 0.999
 """An action this large, either way, is at its limit; D4RL clips to it."""
@@ -25,8 +26,9 @@ class Card:
     `lengths`: the shortest, the median and the longest, in steps. `completions`: task -> episodes that completed it,
     the environment's tasks first. `orders`: (order, episodes), the most frequent first. `saturated`: share of actions
     at their limit, one for each action dimension. `action_steps`: for each action dimension the size of the step from
-    one action to the next, in the same episode, that 99.9% do not exceed. `intents`: what the labels say, when there
-    are any. `content_hash`: see the function.
+    one action to the next, in the same episode, that 99.9% do not exceed. `constant`: the action dimensions that never
+    change. `clipped`: the share of each dimension's recorded actions that lay beyond the box that they were scaled by,
+    () when none did. `intents`: what the labels say, when there are any. `content_hash`: see the function.
     """
 
     source: str
@@ -40,6 +42,8 @@ class Card:
     orders: tuple[tuple[tuple[str, ...], int], ...]
     saturated: tuple[float, ...]
     action_steps: tuple[float, ...]
+    constant: tuple[str, ...]
+    clipped: tuple[float, ...]
     intents: IntentFacts | None
     content_hash: str
 
@@ -62,6 +66,8 @@ class Card:
             orders=tuple(sorted(orders.items(), key=lambda item: (-item[1], item[0]))),
             saturated=tuple(float(share) for share in (np.abs(actions) >= np.float32(SATURATED)).mean(axis=0)),
             action_steps=action_steps(demonstrations),
+            constant=_constant(actions, demonstrations.labels),
+            clipped=demonstrations.clipped,
             intents=IntentFacts.of(demonstrations) if demonstrations.intents else None,
             content_hash=content_hash(demonstrations),
         )
@@ -75,6 +81,8 @@ class Card:
             "orders": [{"order": list(order), "episodes": count} for order, count in self.orders],
             "saturated": list(self.saturated),
             "action_steps": list(self.action_steps),
+            "constant": list(self.constant),
+            "clipped": list(self.clipped),
             "intents": None if self.intents is None else self.intents.as_dict(),
         }
 
@@ -97,10 +105,21 @@ class Card:
             lines.append(f"         and {len(self.orders) - top} more")
         shares = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.saturated))
         sizes = "  ".join(f"{dim}: {size:.2f}" for dim, size in enumerate(self.action_steps))
+        if self.constant:
+            lines.append(f"constant      {', '.join(self.constant)}: these action dimensions never change")
+        if self.clipped:
+            beyond = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.clipped) if share)
+            lines.append(f"clipped       {beyond}")
         labels = [NO_INTENTS] if self.intents is None else self.intents.lines(top)
         return "\n".join(
             [*lines, *labels, f"saturated     {shares}", f"action steps  {sizes}", f"content hash  {self.content_hash}"]
         )
+
+
+def _constant(actions: Array, labels: Sequence[str]) -> tuple[str, ...]:
+    """The names, or the numbers, of the dimensions of actions (N, D) that never change."""
+    fixed = np.flatnonzero((actions == actions[:1]).all(0)).tolist()
+    return tuple(labels[dim] if labels else str(dim) for dim in fixed)
 
 
 def action_steps(demonstrations: Demonstrations) -> tuple[float, ...]:

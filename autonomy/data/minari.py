@@ -28,7 +28,7 @@ from autonomy.data.source import (
     make_episode,
     next_tasks,
 )
-from autonomy.types import Demonstrations, Episode, UserError
+from autonomy.types import ActionBox, Demonstrations, Episode, UserError
 
 CONNECTION_SECONDS = 5.0
 SHORTEST_EPISODE = 2
@@ -68,7 +68,8 @@ class MinariSource:
                 )
             _fetch(self._id)
         concerns = concerns_of(self._intents, self._obs)
-        return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}", concerns)
+        box = ActionBox.unit(kitchen.ACTION_DIM)
+        return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}", concerns, box)
 
     def _episodes(self) -> Iterator[tuple[Episode, Labels | None]]:
         infos: set[str] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from autonomy.data import kitchen
 from autonomy.data.labels import Labels, unify
-from autonomy.types import Demonstrations, Episode, UserError
+from autonomy.types import ActionBox, Demonstrations, Episode, UserError
 
 
 class Source(Protocol):
@@ -20,6 +21,14 @@ class Source(Protocol):
     def load(self) -> Demonstrations:
         """All episodes. Raises `UserError` for data that are missing, damaged, of the wrong shape or out of range."""
         ...
+
+
+def paths_of(name: str, path: str | Path | Iterable[str] | None) -> list[Path]:
+    """The files of data.path, one or several. Raises `UserError`, which calls the source `name`, when there is none."""
+    files = [path] if isinstance(path, str | Path) else list(path) if isinstance(path, Iterable) else []
+    if not files or not all(isinstance(file, str | Path) for file in files):
+        raise UserError(f"data={name} needs data.path=FILE or data.path=[FILE,FILE]")
+    return [Path(file).expanduser() for file in files]
 
 
 def check_actions(where: str, actions: NDArray[Any]) -> None:
@@ -73,6 +82,7 @@ def make_demonstrations(
     tasks: tuple[str, ...],
     source: str,
     concerns: Mapping[str, tuple[int, ...]],
+    box: ActionBox | None = None,
 ) -> Demonstrations:
     """Demonstrations of at least one episode, each with its labels or None. Raises `UserError` when there is none."""
     pairs = list(episodes)
@@ -80,4 +90,4 @@ def make_demonstrations(
         raise UserError(f"{source} holds no episode of two steps or more; demonstrations need at least one")
     intents, names = unify([labels for _, labels in pairs])
     labelled = (dataclasses.replace(e, intents=values) for (e, _), values in zip(pairs, intents, strict=True))
-    return Demonstrations(tuple(labelled), tasks, source, names, concerns)
+    return Demonstrations(tuple(labelled), tasks, source, names, concerns, box)

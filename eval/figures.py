@@ -177,3 +177,23 @@ def reliability_of_belief(levels: Mapping[str, pd.DataFrame]) -> bytes:
     axes.set(xlabel="probability of the likeliest intent", ylabel="share of the steps in which it is right")
     axes.legend(frameon=False, fontsize="small")
     return png(figure)
+
+
+def filled_errors(errors: pd.DataFrame) -> bytes:
+    """The mean error of each filled dimension, on a log scale, a panel for each channels: `dimensions` of
+    `eval.filling_tables`."""
+    panels = list(errors.groupby("channels", sort=False))
+    heights = [0.22 * part["dimension"].nunique() + 0.7 for _, part in panels]
+    figure = Figure(figsize=(_WIDTH, 0.4 + sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    rows = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (channels, part) in zip(rows, panels, strict=True):
+        for index, (name, own) in enumerate(part.groupby("assistant", sort=False)):
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(own["error"], own["dimension"].astype(str), "o", color=colour, alpha=0.8, ms=4, label=name)
+        axes.set(xscale="log", title=f"held: {channels}")
+        axes.invert_yaxis()
+        axes.spines[["top", "right"]].set_visible(False)
+    rows[-1].set_xlabel("mean error, in the robot's units")
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=2)
+    return png(figure)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.checks import choice
-from autonomy.types import Channels, Demonstrations, Episode, Mask, UserError
+from autonomy.types import Array, Channels, Demonstrations, Episode, Mask, UserError
 from eval.recognition import Course, index_of
 
 MEANT = ("episode", "all")
+
+
+class Step(NamedTuple):
+    """What an assistant does in a step of B episodes, (B, D), and what it believes after it, where it has a belief."""
+
+    actions: Array
+    memory: Any
 
 
 def courses(
@@ -41,8 +48,9 @@ def courses(
     truths = [_truths(episode, demonstrations.intents, names) for episode in episodes]
     veto = np.stack([~np.isin(np.arange(len(names)), truth) & (meant == "episode") for truth in truths])
     rows = episodes * len(channels), np.concatenate(masks), np.tile(veto, (len(channels), 1))
-    steps = list(_followed(_open_to_all(assistant), *rows))
-    beliefs, committed = (np.stack([step[part] for step in steps], 1) for part in range(2))
+    memories = [step.memory for step in followed(open_to_all(assistant), *rows)]
+    beliefs = np.stack([memory.belief for memory in memories], 1)
+    committed = np.stack([memory.intent for memory in memories], 1)
     found = [
         Course(names, beliefs[row, : len(truth)], committed[row, : len(truth)], truth)
         for row, truth in enumerate(truths * len(channels))
@@ -51,7 +59,7 @@ def courses(
     return {one.name: group for one, group in zip(channels, groups, strict=True)}
 
 
-def _open_to_all(assistant: Any) -> Any:
+def open_to_all(assistant: Any) -> Any:
     """A copy of the assistant for which every intent can be meant."""
     changed = copy.deepcopy(assistant)
     if hasattr(changed, "filter"):
@@ -65,19 +73,20 @@ def _truths(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> ND
     return cast(NDArray[np.int64], places[np.asarray(episode.intents)])  # -1 is the last
 
 
-def _followed(
-    assistant: Any, episodes: Sequence[Episode], masks: Mask, veto: Mask
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """The belief (B, K + 1) and the intent committed to (B,) after each step of the longest of B episodes."""
+def followed(assistant: Any, episodes: Sequence[Episode], masks: Mask, veto: Mask | None = None) -> Iterator[Step]:
+    """What the assistant does and believes in each step of the longest of B episodes, while `masks` (B, D) are held.
+
+    Episodes that have ended repeat their last step. `veto` (B, K): intents that are not meant.
+    """
     state, starts = None, np.ones(len(episodes), np.bool_)
+    vetoed = {} if veto is None else {"veto": veto}
     for step in range(max(map(len, episodes))):
         states, actions = (
             np.stack([getattr(episode, part)[min(step, len(episode) - 1)] for episode in episodes])
             for part in ("states", "actions")
         )
-        command = np.where(masks, actions, np.float32(0))
-        held = masks.astype(np.int8)
-        observation = {"state": states, "operator_action": command, "operator_mask": held, "veto": veto}
-        _, state = assistant.predict(observation, state, starts, deterministic=True)
-        yield state.belief.copy(), state.intent.copy()
+        held, command = masks.astype(np.int8), np.where(masks, actions, np.float32(0))
+        observation = {"state": states, "operator_action": command, "operator_mask": held, **vetoed}
+        filled, state = assistant.predict(observation, state, starts, deterministic=True)
+        yield Step(filled, copy.deepcopy(state) if hasattr(state, "belief") else None)
         starts = np.zeros(len(episodes), np.bool_)

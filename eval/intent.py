@@ -76,9 +76,14 @@ def held_out(directory: RunDirectory) -> Rows:
 
 def held_out_episodes(directory: RunDirectory) -> Demonstrations:
     """The episodes of `held_out`, which raises the same errors."""
+    return split_episodes(directory)[1]
+
+
+def split_episodes(directory: RunDirectory) -> tuple[Demonstrations, Demonstrations]:
+    """The episodes that training saw, and those of `held_out`, which raises the same errors."""
     config, demonstrations = directory.config(), _training_data(directory)
     generator = np.random.default_rng(config.seed)
-    return split(demonstrations, config.training.validation_fraction, generator)[1]
+    return split(demonstrations, config.training.validation_fraction, generator)
 
 
 def _training_data(directory: RunDirectory) -> Demonstrations:

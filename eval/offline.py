@@ -1,0 +1,127 @@
+"""Judges assistants without a simulator: how well do they fill in what held-out demonstrations did?
+
+    python -m eval.offline run=DIR [peers=[DIR,DIR]] [held=[random-3,[0,1,2]]] [data=npz data.path=FILE]
+
+Prints a table and writes it, `offline.csv` (a line an episode), `dimensions.csv` and `offline.png` to DIR/offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from autonomy.assistants.knn import KNNAssistant
+from autonomy.batches import Rows
+from autonomy.channels import FixedChannels
+from autonomy.checkpoint import load_assistant
+from autonomy.checks import whole
+from autonomy.cli import main
+from autonomy.data.load import load
+from autonomy.run_directory import RunDirectory, atomic_write
+from autonomy.types import ActionBox, Channels, Demonstrations, UserError
+from eval.figures import filled_errors
+from eval.filling import Filled, fill, repeated
+from eval.filling_tables import Found, dimensions, frame, table
+from eval.intent import split_episodes
+from eval.play import one_thread
+from eval.settings import assistant_name, channels_of, usable_folder, with_env
+
+Way = Callable[[Demonstrations, Channels, int], Filled]
+
+
+def judged(cfg: DictConfig) -> tuple[Found, Demonstrations]:
+    """What all assistants of a composed configs/offline.yaml fill in, and the episodes. Raises `UserError`."""
+    directory = RunDirectory.open(cfg.run)
+    training, shown = _episodes(cfg, directory)
+    ways: dict[str, Way] = {name: partial(fill, assistant) for name, assistant in _assistants(cfg).items()}
+    if cfg.neighbours:
+        ways |= {f"{cfg.neighbours} nearest neighbours": partial(fill, _neighbours(training, cfg.neighbours))}
+        ways |= {"the last action again": repeated}
+    found: Found = {}
+    cases = [(channels, name) for channels in _channels(cfg, directory) for name in ways]
+    for channels, name in tqdm(cases, desc="filling in", unit="case"):
+        found.setdefault(str(channels.name), {})[name] = ways[name](shown, channels, cfg.seed)
+    return found, shown
+
+
+def _episodes(cfg: DictConfig, directory: RunDirectory) -> tuple[Demonstrations, Demonstrations]:
+    """Those that training saw, and those that are judged by."""
+    training, held_out = split_episodes(directory)
+    shown = held_out
+    if cfg.get("data") is not None:
+        source = instantiate(with_env(cfg, directory.config().env)["data"])
+        shown = load(source, held_out.box)
+    some = tuple(shown.episodes[: whole("episodes", cfg.episodes, 1)])
+    return training, Demonstrations(some, shown.tasks, shown.source, shown.intents, shown.concerns, held_out.box)
+
+
+def _assistants(cfg: DictConfig) -> dict[str, Any]:
+    """The run's and its peers', by name. Raises `UserError` for a peer that may have seen the episodes that judge."""
+    found: dict[str, Any] = {}
+    for run in (cfg.run, *cfg.peers):
+        if cfg.get("data") is None and _split(run) != _split(cfg.run):
+            raise UserError(
+                f"{run} was trained on other episodes than {cfg.run} (its data, its seed or its share of validation "
+                "differ), so it may have seen those that judge; train it alike, or give data=..."
+            )
+        name = assistant_name(run)
+        found[name if name not in found else f"{name}: {Path(run).name}"] = load_assistant(run)
+    return found
+
+
+def _split(run: str) -> tuple[Any, ...]:
+    """What decides which episodes a run has seen."""
+    directory = RunDirectory.open(run)
+    config, card = directory.config(), directory.read_json(directory.card_file)
+    return config.seed, config.training.validation_fraction, card.get("content_hash")
+
+
+def _neighbours(training: Demonstrations, k: int) -> KNNAssistant:
+    rows = Rows.of(training)
+    assistant = KNNAssistant(rows.states.shape[1], rows.actions.shape[1], k)
+    assistant.fit_rows(rows)
+    return assistant
+
+
+def _channels(cfg: DictConfig, directory: RunDirectory) -> list[Channels]:
+    if not OmegaConf.is_list(cfg.held) or not cfg.held:
+        raise UserError(f"held must be a list of channels such as [random-3,[0,1,2]], got {cfg.held!r}")
+    env = directory.config().env
+    lists = [list(one) if OmegaConf.is_list(one) else str(one) for one in cfg.held]
+    return [FixedChannels(one, env.action_dim) if isinstance(one, list) else channels_of(one, env) for one in lists]
+
+
+@main("offline")
+def run(cfg: DictConfig) -> None:
+    """Entry point: see configs/offline.yaml."""
+    whole("seed", cfg.seed, 0)
+    whole("neighbours", cfg.neighbours, 0)
+    folder = usable_folder(Path(cfg.out or Path(cfg.run, "offline")))
+    with one_thread():
+        found, shown = judged(cfg)
+    text = write(found, shown, folder)
+    print(text)
+    print(f"out: {folder}")
+
+
+def write(found: Found, shown: Demonstrations, folder: Path) -> str:
+    """Write what was filled in into `folder`; returns the table."""
+    episodes, box = frame(found), shown.box or ActionBox.unit(shown.episodes[0].actions.shape[1])
+    by_dimension = dimensions(found, box, shown.labels)
+    text = table(episodes)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / "offline.csv", episodes.to_csv(index=False, float_format="%.4g").encode())
+    atomic_write(folder / "dimensions.csv", by_dimension.to_csv(index=False, float_format="%.4g").encode())
+    atomic_write(folder / "offline.png", filled_errors(by_dimension))
+    atomic_write(folder / "offline.md", f"{text}\n".encode())
+    return text
+
+
+if __name__ == "__main__":
+    run()

@@ -54,6 +54,7 @@ ALWAYS = {
     ],
     "eval.belief": ["held=[shoulder]"],
     "eval.intent": ["held=[shoulder,random-3]", "rows=4", "draws=3"],
+    "eval.offline": ["episodes=1"],
     "eval.precision": ["held=[base]", "rows=4", "episodes=1", "processes=1"],
     "eval.report": [],
     "eval.rollout": [*EPISODE, "episodes=2", "batch=2", "processes=1"],

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 
-from autonomy.types import Array, UserError
+from autonomy.types import ActionBox, Array, UserError
 from envs.world import Moved, Score, World, at_least_one
 
 _SUCCESS = ("success", "is_success")
@@ -59,6 +59,7 @@ class GymWorld(World):
         self._seeds_of = [0] * n
         self._infos: list[dict[str, Any]] = [{} for _ in range(n)]
         super().__init__(n, width, _labels(first, dim, labels), None)
+        self.box = _box(first)
         self.render_mode = render_mode
 
     def _start(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
@@ -86,8 +87,8 @@ class GymWorld(World):
         parts = [observation] if self._keys is None else [observation[key] for key in self._keys]
         return np.concatenate([np.asarray(part, np.float32).ravel() for part in parts])
 
-    def get_images(self) -> Sequence[Any]:
-        return [env.render() for env in self._envs]
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        return np.asarray(self._envs[row].render(), np.uint8)
 
     def close(self) -> None:
         """Close all environments."""
@@ -137,6 +138,13 @@ def _dim(env: gymnasium.Env[Any, Any]) -> int:
     shape = env.action_space.shape
     assert shape is not None
     return shape[0]
+
+
+def _box(env: gymnasium.Env[Any, Any]) -> ActionBox:
+    """The environment's own box, beneath the wrapper that rescales."""
+    own = env.unwrapped.action_space
+    assert isinstance(own, spaces.Box)
+    return ActionBox(tuple(own.low.astype(float).tolist()), tuple(own.high.astype(float).tolist()))
 
 
 def _labels(env: gymnasium.Env[Any, Any], dim: int, given: Sequence[str] | None) -> tuple[str, ...]:

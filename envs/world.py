@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
-from autonomy.types import Array, UserError
+from autonomy.types import ActionBox, Array, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +49,8 @@ class World(VecEnv, abc.ABC):
     """`n` environments in this process as a vector environment of Stable-Baselines3; actions are in [-1, 1].
 
     An episode ends when the environment says so or, truncated, after `limit` steps; the next one then begins, and
-    `infos[i]["terminal_observation"]` is what the last one ended with. Every info has the episode's `seed`, and may
-    have `completed`, the tasks done so far in their order, and `success`.
+    `infos[i]["terminal_observation"]` is what the last one ended with. Every info has the episode's `seed` and
+    `completed`, the tasks done so far in their order, and may have `success`.
 
     After `stage(seeds)` and a reset, environment i plays the episode `seeds[i]` and then stands still, as do those
     beyond the end of the list: the physics rests, and observation and info stay those of the episode's start.
@@ -59,19 +59,21 @@ class World(VecEnv, abc.ABC):
     stands in for it, and the other environments go on. Raises `UserError` for an episode that begins with one.
 
     `tasks`: their names, () where there is only a reward. `score`: what an episode's reward is. `period`: seconds a
-    decision. `labels`: the names of the action's dimensions. `channels`: names for sets of them. `simulators`: what
-    operators and cameras read of each environment.
+    decision. `labels`: the names of the action's dimensions, and `box` what -1 and 1 stand for. `channels`: names for
+    sets of them. `simulators`: what operators read of each environment.
     """
 
     tasks: tuple[str, ...] = ()
     score = Score()
     period: float = 0.05
     labels: tuple[str, ...]
+    box: ActionBox
     channels: Mapping[str, tuple[int, ...]] = MappingProxyType({})
     simulators: Sequence[Any]
 
     def __init__(self, n: int, states: int, labels: Sequence[str], limit: int | None) -> None:
         self.labels, self._limit = tuple(labels), limit
+        self.box = ActionBox.unit(len(self.labels))
         self._steps = np.zeros(n, np.int64)
         self._generators = [np.random.default_rng() for _ in range(n)]
         self._staged: list[int | None] | None = None
@@ -124,7 +126,11 @@ class World(VecEnv, abc.ABC):
             late = moved.late | self._over(rows)
             dones[rows] = moved.ended | late
             for i, row in enumerate(rows):
-                infos[row] = {**self._info(row), "TimeLimit.truncated": bool(late[i] and not moved.ended[i])}
+                infos[row] = {
+                    "completed": (),
+                    **self._info(row),
+                    "TimeLimit.truncated": bool(late[i] and not moved.ended[i]),
+                }
                 infos[row] |= self._faults.pop(row, {})
         ended = [row for row in rows if dones[row]]
         for row in ended:
@@ -161,7 +167,7 @@ class World(VecEnv, abc.ABC):
             raise UserError(f"an episode begins with a state that is not finite; its seed is one of {list(seeds)}")
         self._last[rows], self._steps[rows] = states, 0
         for row in rows:
-            self.reset_infos[row] = self._info(row)
+            self.reset_infos[row] = {"completed": (), **self._info(row)}
 
     def _first_seed(self, row: int) -> int:
         """The seed that `seed()` has set, or the next one of the environment's own generator."""
@@ -171,8 +177,12 @@ class World(VecEnv, abc.ABC):
         self._generators[row] = np.random.default_rng(seed)
         return seed
 
+    def frame(self, row: int) -> NDArray[np.uint8]:
+        """What a camera sees of an environment, (height, width, 3), where the world was made with one."""
+        return np.asarray(self.simulators[row].render(), np.uint8)
+
     def get_images(self) -> Sequence[Any]:
-        return [simulator.render() for simulator in self.simulators]
+        return [self.frame(row) for row in range(self.num_envs)]
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
         return [getattr(simulator, attr_name) for simulator in self._chosen(indices)]

@@ -35,7 +35,8 @@ class EpisodeRecord:
     filled or nothing is held. `operator_error`: why a command of it was refused, or None. `ms`, `ms_p50`, `ms_p99`:
     wall milliseconds of the assistant's calls (one call decides for the whole batch of episodes), mean and percentiles
     within the episode; equality ignores them, since they are the only part that is not determined by the seeds.
-    `success`: were all tasks of the environment done. `intent_score`: mean log p(operator's command | state), nats a
+    `success`: were all tasks of the environment done, or what else it calls a success; None where it says nothing.
+    `intent_score`: mean log p(operator's command | state), nats a
     held dimension; `improbable`: share of the commands whose rank (`intent_rank`) is at most `IMPROBABLE`
     (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
     `workload`: what a person answered, the unweighted mean of NASA-TLX's scales, 0 to 100; None for proxies.
@@ -112,7 +113,7 @@ class Tally:
             ms=float(np.mean(self._ms)),
             ms_p50=float(np.percentile(self._ms, 50)),
             ms_p99=float(np.percentile(self._ms, 99)),
-            success=bool(info["success"]),
+            success=None if info.get("success") is None else bool(info["success"]),
             intent_score=_mean([intent.score for intent in self._intents]),
             improbable=_mean([intent.rank <= IMPROBABLE for intent in self._intents]),
             **_recognition(Course.of(self._believed)),
@@ -216,13 +217,18 @@ def _number(interval: dict[str, Any] | None) -> str:
 
 def _notes(summaries: Sequence[dict[str, Any]], believed: bool) -> list[str]:
     low, high = summaries[0]["seeds"]
+    what = "tasks done" if summaries[0]["tasks"] else "the sum of rewards of"
     notes = [
-        f"reward: tasks done an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
+        f"reward: {what} an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
         "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",
         "batch of episodes. deviation: mean |executed - operator's own action| on the filled dimensions. improbable:",
         f"share of the operator's commands whose rank by p(command | state) is at most {IMPROBABLE}.",
         *(_BELIEF_NOTES if believed else ()),
-        *(f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}" for s in summaries),
+        *(
+            f"{_label(s)}: {', '.join(f'{task} {share:.0%}' for task, share in s['tasks'].items())}"
+            for s in summaries
+            if s["tasks"]
+        ),
         *(
             f"{_label(s)}: commands of the operator were refused in {s['operator_errors']} episodes"
             for s in summaries

@@ -1,4 +1,4 @@
-"""Plays episodes of one setting: kitchens, operator and assistant in this process, one episode seed per kitchen."""
+"""Plays episodes of one setting: world, operator and assistant in this process, one episode seed an environment."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_method, instantiate
 
+from autonomy.types import UserError
 from envs.shared_control import SharedControl
-from envs.vector import KitchenVecEnv, make_kitchens
+from envs.world import World
 from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
 from eval.recognition import Witness
 
 _NOT_OPTIONS = ("name", "state_dim", "action_dim")
 
-Watch = Callable[[KitchenVecEnv, dict[str, Any]], None]
+Watch = Callable[[World, dict[str, Any]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +42,37 @@ class Setting:
     env: Mapping[str, Any]
     seed: int = 0
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `make_kitchens` takes."""
-        return {key: value for key, value in self.env.items() if key not in _NOT_OPTIONS}
-
     def labels(self) -> tuple[str, str, str]:
         """The names of assistant, operator and channels. Instantiates all three, so mistakes in them show early."""
         instantiate(self.assistant)
         return self.name, str(instantiate(self.operator).name), str(instantiate(self.channels).name)
 
 
+def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
+    """How to make the world of a configuration of the group `env`: its `world`, or else kitchens with its options.
+
+    Raises `UserError` for one without a simulator.
+    """
+    if "world" not in env:
+        options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
+        return {"_target_": "envs.vector.make_kitchens", "threads": 1, **options}
+    if env["world"] is None:
+        raise UserError(
+            f"env={env['name']} has no simulator, so nothing can be played; eval.offline judges without one"
+        )
+    return dict(env["world"])
+
+
+def make_world(env: Mapping[str, Any], n: int) -> World:
+    """`n` environments of the configuration `env`. Raises `UserError` for an option that the world does not have."""
+    options = world_of(env)
+    world: World = get_method(options.pop("_target_"))(n=n, **options)
+    return world
+
+
 def check_world(env: Mapping[str, Any]) -> None:
-    """Raise `UserError` for an option in `env` that the kitchen does not have, without playing anything."""
-    options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
-    make_kitchens(1, **options).close()
+    """Raise `UserError` for an option in `env` that the world does not have, without playing anything."""
+    make_world(env, 1).close()
 
 
 @contextmanager
@@ -70,30 +87,30 @@ def one_thread() -> Iterator[None]:
 
 
 def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None = None) -> list[EpisodeRecord]:
-    """The episodes `seeds` of `setting`, at most `batch` of them, side by side in `batch` kitchens.
+    """The episodes `seeds` of `setting`, at most `batch` of them, side by side in `batch` environments.
 
     The assistant is made anew for each call, so that the generator of a sampling one starts from its own seed. Together
     with the fixed width of the batch this makes the records a function of `setting`, `seeds` and `batch` alone.
-    `watch(kitchens, info of the first one)` is called after every step; where the assistant has a belief, the info has
+    `watch(world, info of the first episode)` is called after every step; where the assistant has a belief, the info has
     it as `belief` (see `eval.recognition.Belief`). An assistant that is `told` hears what the operator pursues.
     """
-    kitchens = _kitchens(json.dumps(setting.options), batch)
-    kitchens.stage(seeds)
+    bare = _kept_world(json.dumps(dict(setting.env)), batch)
+    bare.stage(seeds)
     assistant, operator, channels = (
         instantiate(part) for part in (setting.assistant, setting.operator, setting.channels)
     )
     tell = assistant.intents if getattr(assistant, "told", False) else ()
-    world = SharedControl(kitchens, operator, channels, setting.seed, tell=tell)
+    world = SharedControl(bare, operator, channels, setting.seed, tell=tell)
     names = (setting.name, str(operator.name), str(channels.name))
     probe = Probe(assistant, [setting.seed, *seeds])
     with one_thread():
-        return _episodes(world, assistant, probe, names, seeds, watch and functools.partial(watch, kitchens))
+        return _episodes(world, assistant, probe, names, seeds, watch and functools.partial(watch, bare))
 
 
 @functools.lru_cache(maxsize=2)
-def _kitchens(options: str, n: int) -> KitchenVecEnv:
-    """Loading a kitchen takes longer than a tenth of an episode, so a process keeps its last ones."""
-    return make_kitchens(n, threads=1, **json.loads(options))
+def _kept_world(env: str, n: int) -> World:
+    """Loading a kitchen takes longer than a tenth of an episode, so a process keeps its last worlds."""
+    return make_world(json.loads(env), n)
 
 
 def _episodes(

@@ -24,12 +24,12 @@ from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.expert.actuation import CONTROL_PERIOD
-from envs.vector import KitchenVecEnv
+from envs.world import World
 from eval.figures import bands, intent_patches
 from eval.play import Setting, play
 from eval.recognition import Course
 from eval.settings import rollout_setting
-from eval.video import ASSISTANT, INK, OPERATOR, Frame, in_renderer, render_quickly, rendered
+from eval.video import ASSISTANT, INK, OPERATOR, Frame, fitted, in_renderer, render_quickly, rendered
 
 Infos = list[dict[str, Any]]
 SIZE = 320
@@ -74,14 +74,14 @@ class _Camera:
     def aim(self, steps: Sequence[int]) -> None:
         self._steps, self.infos = frozenset(steps), []
 
-    def watch(self, kitchens: KitchenVecEnv, info: dict[str, Any]) -> None:
+    def watch(self, world: World, info: dict[str, Any]) -> None:
         step = len(self.infos)
         self.infos.append(info)
         if step in self._steps:
-            render_quickly(kitchens)
-            self.frames[step] = np.asarray(kitchens.simulators[0].render(), dtype=np.uint8)
+            render_quickly(world)
+            self.frames[step] = fitted(world.frame(0), SIZE)
         if self._steps and step == max(self._steps):
-            kitchens.close()  # a renderer that is left open complains when its process ends
+            world.close()  # a renderer that is left open complains when its process ends
 
 
 def moments(infos: Infos, count: int) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
-from envs.vector import KitchenVecEnv
+from envs.world import World
 from eval.play import Setting, play
 from eval.recognition import Course
 
@@ -34,7 +34,7 @@ def write_trace(setting: Setting, seed: int, folder: Path) -> Path | None:
     """
     infos: list[dict[str, Any]] = []
 
-    def watch(kitchens: KitchenVecEnv, info: dict[str, Any]) -> None:
+    def watch(world: World, info: dict[str, Any]) -> None:
         infos.append(info)
 
     play(setting, [seed], 1, watch)

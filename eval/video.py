@@ -1,4 +1,4 @@
-"""A video of one episode: the kitchen, and beside it who moves which dimension of the action."""
+"""A video of one episode: the world, and beside it who moves which dimension of the action."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from envs.expert.actuation import CONTROL_PERIOD
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
-from envs.vector import KitchenVecEnv
+from envs.world import World
 from eval.figures import intent_colours
 from eval.play import Setting, play
 from eval.recognition import NONE_OF_THEM, Belief
@@ -68,9 +68,24 @@ def _film(job: tuple[Setting, int, Path]) -> Path:
 
 
 def rendered(setting: Setting, size: int) -> Setting:
-    """`setting` in kitchens that render square frames of `size` pixels."""
+    """`setting` in a world that renders frames; kitchens' are squares of `size` pixels at once."""
+    if "world" in setting.env:
+        return dataclasses.replace(
+            setting, env={**setting.env, "world": {**setting.env["world"], "render_mode": "rgb_array"}}
+        )
     options = {"render_mode": "rgb_array", "width": size, "height": size}
     return dataclasses.replace(setting, env={**setting.env, **options})
+
+
+def fitted(frame: Frame, size: int) -> Frame:
+    """The middle of a frame, a square of `size` pixels."""
+    height, width = frame.shape[:2]
+    if (height, width) == (size, size):
+        return frame
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = Image.fromarray(frame[top : top + side, left : left + side])
+    return np.asarray(square.resize((size, size)), dtype=np.uint8)
 
 
 class _Film:
@@ -81,12 +96,12 @@ class _Film:
         self._steps = 0
         self._close: Callable[[], None] = lambda: None
 
-    def watch(self, kitchens: KitchenVecEnv, info: dict[str, Any]) -> None:
+    def watch(self, world: World, info: dict[str, Any]) -> None:
         if self._steps == 0:
-            render_quickly(kitchens)
-            self._close = kitchens.close
+            render_quickly(world)
+            self._close = world.close
         if self._steps % EVERY == 0:
-            scene = np.asarray(kitchens.simulators[0].render(), dtype=np.uint8)
+            scene = fitted(world.frame(0), SCENE)
             self._frames.append(np.hstack([scene, panel(info, self._steps)]))
         self._steps += 1
 
@@ -101,11 +116,11 @@ class _Film:
         return write_video(folder / VIDEO, self._frames)
 
 
-def render_quickly(kitchens: KitchenVecEnv) -> None:
+def render_quickly(world: World) -> None:
     """Without shadows and with less smoothing a software renderer takes a tenth of the time (1.4 s a frame before)."""
-    model: Any = kitchens.get_attr("model")[0]
-    quality = model.vis.quality
-    quality.shadowsize, quality.offsamples = 0, 4
+    vis = getattr(getattr(world.simulators[0], "model", None), "vis", None)  # MuJoCo's
+    if vis is not None:
+        vis.quality.shadowsize, vis.quality.offsamples = 0, 4
 
 
 def write_video(path: Path, frames: Sequence[Frame], fps: int = FPS) -> Path:

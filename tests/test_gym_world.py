@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from autonomy.types import UserError
+from autonomy.types import ActionBox, UserError
 from envs.gym import GymWorld
 
 CHEETAH = "HalfCheetah-v5"
@@ -72,9 +72,10 @@ def test_actions_are_rescaled_and_dicts_laid_end_to_end() -> None:
     states, _, _, infos = world.step(np.array([[-1.0, 0.0, 9.0]], np.float32))
     np.testing.assert_allclose(world.simulators[0].action, [0, 2, 4])
     np.testing.assert_array_equal(states, [[3, 3, 1, 1]])
-    assert infos[0] == {"seed": 3, "success": False, "TimeLimit.truncated": False}
+    assert infos[0] == {"seed": 3, "completed": (), "success": False, "TimeLimit.truncated": False}
     assert (world.period, world.labels) == (0.1, ("action 0", "action 1", "action 2"))
     assert world.channels == {"hook": (2,)}
+    assert world.box == ActionBox((0.0,) * 3, (4.0,) * 3)
     assert GymWorld(1, "Crane-v0", keys=["goal"]).observation_space.shape == (2,)
 
 

@@ -65,13 +65,11 @@ def check_compatible(run: str | Path, env: DictConfig) -> None:
     """Raise `UserError` unless the run was trained on the environment `env` (a config of configs/env)."""
     trained = RunDirectory.open(run).config().env
     directory = RunDirectory(run)
-    for key in ("name", "tasks", "obs", "state_dim", "action_dim"):
-        if key not in trained:
-            raise directory.broken(directory.config_file, f"it lacks env.{key}")
-        if key == "tasks":
-            continue  # the same actions do any of them
+    if missing := [key for key in ("name", "tasks", "state_dim", "action_dim") if key not in trained]:
+        raise directory.broken(directory.config_file, f"it lacks env.{missing[0]}")
+    for key in ("name", "world.id", "obs", "state_dim", "action_dim"):  # not the tasks: the same actions do any of them
         theirs, ours = OmegaConf.select(trained, key), OmegaConf.select(env, key)
-        if theirs != ours:
+        if theirs != ours and not (ours is None and "dim" in key):  # a size that the world itself knows
             raise UserError(
                 f"the run {run} was trained with env.{key}={theirs}, not {ours}; use env={trained.get('name')}"
             )

@@ -58,6 +58,7 @@ def train(cfg: DictConfig) -> RunDirectory:
     from autonomy.budget import Budget
     from autonomy.data.card import Card
     from autonomy.data.load import demonstrations_of
+    from autonomy.facts import take_from_data, take_from_world
     from autonomy.fit import fit
     from autonomy.intent.assistant import IntentAssistant
 
@@ -67,9 +68,9 @@ def train(cfg: DictConfig) -> RunDirectory:
     settings = instantiate(config.training)
     if not cfg.resume:
         RunDirectory(_path(config)).require_unused()
+    take_from_world(config)
     demonstrations = demonstrations_of(config)
-    _set_sizes(config, demonstrations)
-    _set_intents(config, demonstrations)
+    take_from_data(config, demonstrations)
     training, validation = split_rows(demonstrations, config, device)
     assistant = _assistant(config, training).to(device)
     _warn_untrained(assistant)
@@ -180,36 +181,6 @@ def split_rows(demonstrations: Demonstrations, config: DictConfig, device: torch
     parts = split(demonstrations, config.training.validation_fraction, np.random.default_rng(config.seed))
     first, second = (Rows.of(part, device) for part in parts)
     return first, second
-
-
-def _set_sizes(config: DictConfig, demonstrations: Demonstrations) -> None:
-    """Write into `config` what the actions stand for, and the sizes where the environment leaves them to the data."""
-    first, box = demonstrations.episodes[0], demonstrations.box
-    if box is not None:
-        OmegaConf.update(config, "actions.box", {"low": list(box.low), "high": list(box.high)}, force_add=True)
-    for key, part in (("state_dim", first.states), ("action_dim", first.actions)):
-        if OmegaConf.select(config, f"env.{key}") is None:
-            OmegaConf.update(config, f"env.{key}", part.shape[1], force_add=True)
-
-
-def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
-    """Write into `config` which intents the demonstrations name, what they concern, and how much a policy reads.
-
-    Says in one sentence on stderr what labels would add when there are none.
-    """
-    wanted = OmegaConf.select(config, "intent._target_") is not None
-    if wanted and not demonstrations.intents:
-        print(
-            "note: the demonstrations have no labels of intents; with them the assistant would work out what the"
-            " operator is after, and remember it from step to step",
-            file=sys.stderr,
-        )
-    names = list(demonstrations.intents) if wanted else []
-    OmegaConf.update(config, "intents", names, force_add=True)
-    if names:
-        concerns = [list(demonstrations.concerns.get(name, ())) for name in names]
-        OmegaConf.update(config, "intent.concerns", concerns, force_add=True)
-    OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)
 
 
 def _assistant(config: DictConfig, training: Rows) -> TorchAssistant:

@@ -1,7 +1,7 @@
 """Proxy operators: who moves the operator's dimensions when no person does.
 
-One object serves B environments; what it remembers is kept per environment, and every draw comes from the generator of
-the environment's episode, so an episode is the same whatever runs beside it. Actions are (B, D) float32 in [-1, 1].
+One object serves B environments; what it remembers is kept per environment, and draws come from the generator of the
+environment's episode, so an episode is the same whatever runs beside it. Actions are (B, D) float32 in [-1, 1].
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ class ExpertOperator(ProxyOperator):
     """The scripted demonstrator; its task order, drawn anew in every episode, is the intent the assistant is not told.
 
     `order` fixes the tasks and their order. `aware`: it solves its inverse kinematics for the joints that it holds and
-    takes the others' motion as given; otherwise it acts as if it held all. `jitter`, `speed`, `smooth` and
-    `max_retries` are `envs.expert.Expert`'s, by default as in the scripted demonstrations. Raises `UserError` for an
-    order with a task that is not in `tasks`.
+    takes the others' motion as given; otherwise it acts as if it held all. All else is as in `envs.expert.Expert`.
+    Raises `UserError` for no tasks, and for an order with one that is not in `tasks`.
     """
 
     def __init__(
@@ -49,6 +48,8 @@ class ExpertOperator(ProxyOperator):
         smooth: float = 0.0,
         max_retries: int = 20,
     ) -> None:
+        if not tasks:
+            raise UserError("the expert operator does the kitchen's tasks, and this environment has none of them")
         super().__init__("aware-expert" if aware else "expert")
         self._tasks = tuple(tasks)
         self._order = None if order is None else self._check(order)
@@ -98,8 +99,7 @@ class ExpertOperator(ProxyOperator):
 
     def _check(self, order: Sequence[str]) -> tuple[str, ...]:
         order = (order,) if isinstance(order, str) else tuple(order)
-        unknown = [task for task in order if task not in self._tasks]
-        if unknown:
+        if unknown := [task for task in order if task not in self._tasks]:
             valid = ", ".join(self._tasks)
             raise UserError(f"unknown task {unknown[0]!r} in the operator's order; the tasks are {valid}")
         if not order or len(set(order)) != len(order):

@@ -84,9 +84,11 @@ def reward_bars(summaries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -
         axes.annotate(f"{reward['mean']:.2f}", (reward["high"], index), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(summaries)), labels)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.12 * len(summaries[0]["tasks"]))
-    axes.set_xticks(range(len(summaries[0]["tasks"]) + 1))
-    axes.set_xlabel("tasks done an episode, with 95% interval")
+    tasks = len(summaries[0]["tasks"])
+    if tasks:
+        axes.set_xlim(0, 1.12 * tasks)
+        axes.set_xticks(range(tasks + 1))
+    axes.set_xlabel(f"{'tasks done' if tasks else 'reward'} an episode, with 95% interval")
     return png(figure)
 
 

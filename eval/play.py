@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import get_method, instantiate
+from omegaconf import DictConfig, OmegaConf
 
 from autonomy.types import UserError
 from envs.shared_control import SharedControl
@@ -21,7 +22,7 @@ from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
 from eval.recognition import Witness
 
-_NOT_OPTIONS = ("name", "state_dim", "action_dim")
+_NOT_OPTIONS = ("name", "state_dim", "action_dim", "channels")
 
 Watch = Callable[[World, dict[str, Any]], None]
 
@@ -65,7 +66,8 @@ def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_world(env: Mapping[str, Any], n: int) -> World:
     """`n` environments of the configuration `env`. Raises `UserError` for an option that the world does not have."""
-    options = world_of(env)
+    plain: Any = OmegaConf.to_container(env, resolve=True) if isinstance(env, DictConfig) else env
+    options = world_of(plain)
     world: World = get_method(options.pop("_target_"))(n=n, **options)
     return world
 

@@ -94,10 +94,7 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
         labels = [label(summary) for summary in summaries]
         return {
             "rows": [row(summary, name) for summary, name in zip(summaries, labels, strict=True)],
-            "figures": [
-                ("mean reward of each setting", _image(reward_bars(summaries, labels))),
-                ("share of the episodes that did each task", _image(task_bars(summaries, labels))),
-            ],
+            "figures": _figures(summaries, labels),
             "headline": headline(summaries),
             "seeds": summaries[0]["seeds"],
             "tasks": len(summaries[0]["tasks"]),
@@ -107,6 +104,14 @@ def _evaluation(directory: RunDirectory) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError, LookupError) as error:
         raise directory.broken(file, f"no summary of evaluated episodes ({error!r})") from error
+
+
+def _figures(summaries: list[dict[str, Any]], labels: list[str]) -> list[tuple[str, str]]:
+    """What they show, and the pictures; of tasks where the environment has some."""
+    figures = [("mean reward of each setting", _image(reward_bars(summaries, labels)))]
+    if summaries[0]["tasks"]:
+        figures.append(("share of the episodes that did each task", _image(task_bars(summaries, labels))))
+    return figures
 
 
 def _belief(directory: RunDirectory) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import switch, whole
 from autonomy.cli import CONFIGS
+from autonomy.facts import measure
 from autonomy.run_directory import RunDirectory
 from autonomy.types import Channels, UserError
 from eval.play import Setting
@@ -50,6 +51,8 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
     alone = cfg.run == ZERO
     default = compose_rollout(["run=zero", "env=kitchen-mixed"]) if alone else _config(cfg.run)
     env = cfg.get("env") or env or default.env
+    if env.get("state_dim") is None:
+        measure(env)
     if not alone:
         check_compatible(cfg.run, cast(DictConfig, env))
     parts = with_env(cfg, cast(DictConfig, env))
@@ -118,16 +121,17 @@ def seeds_of(cfg: DictConfig) -> list[int]:
 
 
 def short_settings(run: Path) -> list[Setting]:
-    """Autonomous, the expert operator alone on `shoulder`, and shared control with it on `shoulder`, `wrist` and
-    `random-3`, in the run's environment. Alone means that the other dimensions stand still."""
-    cases = (
-        (run, "zero", "none"),
-        (ZERO, "expert", "shoulder"),
-        (run, "expert", "shoulder"),
-        (run, "expert", "wrist"),
-        (run, "expert", "random-3"),
-    )
-    return [setting_of(str(who), [f"operator={o}", f"channels={c}"], _config(str(run)).env) for who, o, c in cases]
+    """What a run's environment has as `cases`, each an operator and channels, or the kitchen's own.
+
+    The kitchen's: autonomous, the expert operator alone on `shoulder`, and shared control with it on `shoulder`,
+    `wrist` and `random-3`. Alone means that the other dimensions stand still.
+    """
+    env = _config(str(run)).env
+    kitchen = (("zero", "none"), ("expert", "shoulder"), ("expert", "wrist"), ("expert", "random-3"))
+    cases = [(str(run), operator, channels) for operator, channels in env.get("cases") or kitchen]
+    if "cases" not in env:
+        cases.insert(1, (ZERO, "expert", "shoulder"))
+    return [setting_of(who, [f"operator={o}", f"channels={c}"], env) for who, o, c in cases]
 
 
 def setting_of(run: str, overrides: Sequence[str], env: DictConfig) -> Setting:

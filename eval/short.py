@@ -18,7 +18,7 @@ from eval.trace import write_trace
 from eval.video import record_video
 
 _FILMED, _BELIEVED = 2, 3
-"""Which of the settings is filmed: the expert operator on `shoulder`; with a belief, on `wrist`, which needs one."""
+"""Which of the kitchen's settings is filmed: the expert on `shoulder`; with a belief, on `wrist`, which needs one."""
 
 
 def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> str:
@@ -35,9 +35,11 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     seeds = range(first, first + episodes)
     records = dict(evaluate_all(settings, seeds, processes=options["processes"], label="evaluation"))
     summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
-    believed = write_trace(settings[_BELIEVED], first, run) is not None
+    *_, last = settings
+    filmed, believed = (settings[_FILMED], settings[_BELIEVED]) if len(settings) > _BELIEVED else (last, last)
+    has_belief = write_trace(believed, first, run) is not None
     if options["video"]:
-        record_video(settings[_BELIEVED if believed else _FILMED], first, run)
+        record_video(believed if has_belief else filmed, first, run)
     for setting, group in zip(settings, (records[index] for index in range(len(settings))), strict=True):
         warn_untrained(instantiate(setting.assistant), group)
     text = table(summaries)

@@ -59,8 +59,9 @@ def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
             pair = all(shared[key] == alone[key] for key in ("operator", "channels"))
             if pair and alone["assistant"] == "zero" and shared["assistant"] != "zero":
                 ours, theirs = (Interval(**summary["reward"]) for summary in (shared, alone))
+                what = "does {} tasks an episode" if shared["tasks"] else "has a reward of {} an episode"
                 return (
-                    f"When the {shared['operator']} holds {shared['channels']}, it does {theirs} tasks an episode alone"
+                    f"When the {shared['operator']} holds {shared['channels']}, it {what.format(theirs)} alone"
                     f" and {ours} with {shared['assistant']} on the other dimensions."
                 )
     return None
@@ -89,15 +90,18 @@ def card_rows(card: Mapping[str, Any], top: int = 10) -> list[Row]:
     lengths, episodes = card["lengths"], card["episodes"]
     orders = [f"{entry['episodes']} x {', then '.join(entry['order']) or 'nothing'}" for entry in card["orders"]]
     more = [f"and {len(orders) - top} more orders"] if len(orders) > top else []
+    tasks = [
+        ("tasks of the environment", ", ".join(card["tasks"])),
+        ("done of them", f"{card['reward']:.2f} of {len(card['tasks'])} an episode on average"),
+        ("episodes that did each task", "\n".join(f"{task}: {count}" for task, count in card["completions"].items())),
+        ("orders of the tasks", "\n".join([*orders[:top], *more])),
+    ]
     return [
         ("source", card["source"]),
         ("episodes", f"{episodes:,}"),
         ("steps", f"{card['steps']:,}"),
         ("steps an episode", f"{lengths['min']} to {lengths['max']}, median {lengths['median']:g}"),
-        ("tasks of the environment", ", ".join(card["tasks"])),
-        ("done of them", f"{card['reward']:.2f} of {len(card['tasks'])} an episode on average"),
-        ("episodes that did each task", "\n".join(f"{task}: {count}" for task, count in card["completions"].items())),
-        ("orders of the tasks", "\n".join([*orders[:top], *more])),
+        *(tasks if card["tasks"] else []),
         ("actions at their limit", ", ".join(f"dim {d}: {share:.1%}" for d, share in enumerate(card["saturated"]))),
         ("content hash", card["content_hash"]),
     ]

@@ -13,14 +13,14 @@ from tests.refusals import LIMITED, TINY, Refused
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("env=kitchen-foo", "unknown env 'kitchen-foo'; the valid ones are kitchen, kitchen-complete, kitchen-mixed"),
+        ("env=kitchen-foo", "unknown env 'kitchen-foo'; the valid ones are gym, kitchen, kitchen-complete, kitchen-mixed"),
         ("assistant=foo", "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
-        ("data=foo", "unknown data 'foo'; the valid ones are d4rl, minari, scripted"),
+        ("data=foo", "unknown data 'foo'; the valid ones are d4rl, hdf5, minari, mix, npz, scripted"),
         ("experiment=foo", "unknown experiment 'foo'; the valid ones are "),
         ("experiment=intent", "unknown experiment 'intent'; the valid ones are paper, smoke"),
-        ("select=foo", "unknown key 'select'; the valid ones are assistant, data"),
+        ("select=foo", "unknown key 'select'; the valid ones are actions, assistant, data"),
         ("assistant.select=foo", "unknown select 'foo'; the valid ones are mean, mode, sample"),
         ("channels=shoulder", "there is no group 'channels' to choose from here; the valid ones are assistant, data"),
         ("env.tasks=[sink]", "unknown task 'sink'; the valid tasks are microwave, kettle"),

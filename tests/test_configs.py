@@ -126,16 +126,17 @@ def test_data_sources(data: str) -> None:
     assert callable(instantiate(composed("train", f"data={data}").data).load)
 
 
-@pytest.mark.parametrize("env", [env for env in options("env") if env != "recorded"])
+@pytest.mark.parametrize("env", [env for env in options("env") if env.startswith("kitchen")])
 def test_environments(env: str) -> None:
-    from envs.vector import make_kitchens
+    from eval.play import make_world
 
     cfg = composed("train", f"env={env}").env
     assert cfg.name == env
-    world = make_kitchens(1, **{key: cfg[key] for key in cfg if key not in ("name", "state_dim", "action_dim")})
+    world = make_world(cfg, 1)
     assert world.observation_space.shape == (cfg.state_dim,)
     assert world.action_space.shape == (cfg.action_dim,)
-    assert set(world.simulators[0].tasks) == set(cfg.tasks)
+    assert set(world.tasks) == set(cfg.tasks)
+    assert {name: list(dims) for name, dims in world.channels.items()} == cfg.channels
     world.close()
 
 

@@ -95,14 +95,13 @@ class Card:
             f"transitions   {self.steps:,}",
             f"lengths       {shortest} to {longest}, median {median:g}",
             f"state dims    {self.state_dim}",
-            f"reward        {self.reward:.2f} of {len(self.tasks)} on average ({', '.join(self.tasks)})",
-            "completed     episodes",
-            *(f"  {task:<14}{count:>5}" for task, count in self.completions.items()),
-            "orders        episodes",
-            *(f"  {count:>5}  {', '.join(order) or 'nothing'}" for order, count in self.orders[:top]),
+            *(self._tasks(top) if self.tasks else []),
         ]
-        if len(self.orders) > top:
-            lines.append(f"         and {len(self.orders) - top} more")
+        if self.constant:
+            lines.append(f"constant      {', '.join(self.constant)}: these action dimensions never change")
+        if self.clipped:
+            beyond = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.clipped) if share)
+            lines.append(f"clipped       {beyond}")
         shares = "  ".join(f"{dim}: {share:.1%}" for dim, share in enumerate(self.saturated))
         sizes = "  ".join(f"{dim}: {size:.2f}" for dim, size in enumerate(self.action_steps))
         if self.constant:
@@ -114,6 +113,17 @@ class Card:
         return "\n".join(
             [*lines, *labels, f"saturated     {shares}", f"action steps  {sizes}", f"content hash  {self.content_hash}"]
         )
+
+    def _tasks(self, top: int) -> list[str]:
+        """The lines about tasks."""
+        lines = [
+            f"reward        {self.reward:.2f} of {len(self.tasks)} on average ({', '.join(self.tasks)})",
+            "completed     episodes",
+            *(f"  {task:<14}{count:>5}" for task, count in self.completions.items()),
+            "orders        episodes",
+            *(f"  {count:>5}  {', '.join(order) or 'nothing'}" for order, count in self.orders[:top]),
+        ]
+        return lines + ([f"         and {len(self.orders) - top} more"] if len(self.orders) > top else [])
 
 
 def _constant(actions: Array, labels: Sequence[str]) -> tuple[str, ...]:

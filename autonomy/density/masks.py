@@ -7,7 +7,7 @@ away. Masks are (n, D) bool, True for a member, and come from an explicit `torch
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 
 import numpy as np
@@ -179,3 +179,10 @@ def shares(weights: Sequence[float] | None, n: int, what: str = "mask laws") -> 
     if len(given) != n or not n or min(given) <= 0:
         raise UserError(f"{n} {what} need as many positive weights, got {given}")
     return torch.tensor(given, dtype=torch.float64) / sum(given)
+
+
+def operator_masks(dim: int, channels: Mapping[str, Sequence[int]] | None = None) -> MaskLaw:
+    """What operators hold: half the mass on the sets `channels` has names for, alike, and half on a uniform number of
+    dimensions and a uniform set of that size. Without names all of it is on the latter."""
+    uniform, named = CardinalityMasks(dim), [FixedMasks([list(dims)], dim) for dims in (channels or {}).values()]
+    return MixtureMasks([*named, uniform], [1.0] * len(named) + [float(len(named))]) if named else uniform

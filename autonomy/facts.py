@@ -1,0 +1,67 @@
+"""What of a training's configuration its world and its data decide, and nobody types."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from autonomy.types import ActionBox, Demonstrations
+
+
+def take_from_world(config: DictConfig) -> None:
+    """Write into `config` the sizes and the box of actions of its `env.world`, where it has one.
+
+    Raises Hydra's error for a world that cannot be made.
+    """
+    box = measure(config.env)
+    if box is not None and OmegaConf.select(config, "actions.box") is None:
+        OmegaConf.update(config, "actions.box", {"low": list(box.low), "high": list(box.high)}, force_add=True)
+
+
+def measure(env: DictConfig) -> ActionBox | None:
+    """Write the sizes of `world` into `env`, a configuration of that group, and return its box; None without a world.
+
+    Raises Hydra's error for a world that cannot be made.
+    """
+    from hydra.utils import instantiate
+
+    if env.get("world") is None:
+        return None
+    world: Any = instantiate(env.world, n=1)
+    env.state_dim, env.action_dim = (space.shape[0] for space in (world.observation_space, world.action_space))
+    box: ActionBox = world.box
+    world.close()
+    return box
+
+
+def take_from_data(config: DictConfig, demonstrations: Demonstrations) -> None:
+    """Write into `config` what the data decide: what actions stand for, sizes that no world has, and intents."""
+    first, box = demonstrations.episodes[0], demonstrations.box
+    if box is not None:
+        OmegaConf.update(config, "actions.box", {"low": list(box.low), "high": list(box.high)}, force_add=True)
+    for key, part in (("state_dim", first.states), ("action_dim", first.actions)):
+        if OmegaConf.select(config, f"env.{key}") is None:
+            OmegaConf.update(config, f"env.{key}", part.shape[1], force_add=True)
+    _set_intents(config, demonstrations)
+
+
+def _set_intents(config: DictConfig, demonstrations: Demonstrations) -> None:
+    """Write into `config` which intents the demonstrations name, what they concern, and how much a policy reads.
+
+    Says in one sentence on stderr what labels would add when there are none.
+    """
+    wanted = OmegaConf.select(config, "intent._target_") is not None
+    if wanted and not demonstrations.intents:
+        print(
+            "note: the demonstrations have no labels of intents; with them the assistant would work out what the"
+            " operator is after, and remember it from step to step",
+            file=sys.stderr,
+        )
+    names = list(demonstrations.intents) if wanted else []
+    OmegaConf.update(config, "intents", names, force_add=True)
+    if names:
+        concerns = [list(demonstrations.concerns.get(name, ())) for name in names]
+        OmegaConf.update(config, "intent.concerns", concerns, force_add=True)
+    OmegaConf.update(config, "inputs", config.env.state_dim + len(names), force_add=True)

@@ -27,7 +27,7 @@ ASSISTANTS = ", ".join(sorted(file.stem for file in (CONFIGS / "assistant").glob
         ("assistant=foo", f"unknown assistant 'foo'; the valid ones are {ASSISTANTS}"),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("experiment=nothing", "unknown experiment 'nothing'; the valid ones are "),
-        ("stepz=3", "unknown key 'stepz'; the valid ones are assistant, data, device"),
+        ("stepz=3", "unknown key 'stepz'; the valid ones are actions, assistant, data, device"),
         ("training.stepz=3", "unknown key 'stepz' in training; the valid ones are _target_, batch_size"),
         ("seed.deep=3", "seed is a plain value and has no key 'deep'"),
         ("training.steps=[1", "cannot read the override 'training.steps=[1'"),

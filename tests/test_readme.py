@@ -82,6 +82,8 @@ def small(module: str, arguments: list[str], data_id: str) -> list[str]:
         "data=scripted" in arguments or not {"data", "resume"} & given
     ):
         more += ["data.n_episodes=8"]
+    if module == "eval.rollout" and "run=runs/cheetah" in arguments:
+        more = ["episodes=2", "processes=1", "env=gym", "env.world.id=HalfCheetah-v5", "env.world.max_episode_steps=6"]
     if "data=minari" in arguments:
         more += [f"data.id={data_id}"]  # there already: nothing is downloaded
     if module == "eval.benchmark" and "experiment=intent" in arguments:

@@ -40,6 +40,7 @@ class EpisodeRecord:
     held dimension; `improbable`: share of the commands whose rank (`intent_rank`) is at most `IMPROBABLE`
     (see `eval.probe`, also for the steps looked at); None when the assistant has no such density or nothing is held.
     `workload`: what a person answered, the unweighted mean of NASA-TLX's scales, 0 to 100; None for proxies.
+    `world_error`: why the simulator ended the episode, where its state was not finite; the reward is that until then.
 
     Of an assistant with a belief, beside an operator with a plan: `belief_right` is the share of the steps in which the
     assistant acts for the task that the operator pursues, `belief_log_score` the mean log probability of that task in
@@ -71,6 +72,7 @@ class EpisodeRecord:
     belief_log_score: float | None = None
     steps_to_recognise: float | None = None
     pursued: tuple[tuple[str, int, int], ...] | None = None
+    world_error: str | None = None
 
 
 class Tally:
@@ -116,6 +118,7 @@ class Tally:
             success=None if info.get("success") is None else bool(info["success"]),
             intent_score=_mean([intent.score for intent in self._intents]),
             improbable=_mean([intent.rank <= IMPROBABLE for intent in self._intents]),
+            world_error=info.get("world_error"),
             **_recognition(Course.of(self._believed)),
         )
 
@@ -176,6 +179,7 @@ def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[st
         **{key: _interval([getattr(record, key) for record in records]) for key in AVERAGED},
         "ms": {key: float(np.mean([getattr(r, key) for r in records])) for key in ("ms", "ms_p50", "ms_p99")},
         "operator_errors": sum(record.operator_error is not None for record in records),
+        "world_errors": sum(record.world_error is not None for record in records),
     }
 
 
@@ -233,6 +237,11 @@ def _notes(summaries: Sequence[dict[str, Any]], believed: bool) -> list[str]:
             f"{_label(s)}: commands of the operator were refused in {s['operator_errors']} episodes"
             for s in summaries
             if s["operator_errors"]
+        ),
+        *(
+            f"{_label(s)}: the simulator's state was not finite in {s['world_errors']} episodes, which ended there"
+            for s in summaries
+            if s["world_errors"]
         ),
     ]
     return ["", *notes]

@@ -150,6 +150,15 @@ def test_summary_without_intent_and_with_refused_commands() -> None:
     assert "refused in 1 episodes" in table([summary])
 
 
+def test_an_episode_that_the_simulator_broke_is_marked() -> None:
+    tally = Tally()
+    info = _info(world_error="state or reward is not finite in step 3")
+    tally.add(1.0, info, 2.0)
+    record = tally.record(info, ("mac", "expert", "base"), 3)
+    assert record.world_error == info["world_error"]
+    assert "not finite in 1 episodes" in table([summarise([record], ["kettle"])])
+
+
 def test_a_damaged_file_of_episodes_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "episodes.jsonl"
     write_episodes(path, [record_of(0, 1.0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,11 @@ from eval.stats import compare, holm, mean_interval
 
 Found = dict[str, dict[str, Filled]]
 """By channels, then by assistant; the first assistant is the one that is compared with the others."""
+TITLES = [
+    *("held", "assistant", "error [95%]", "minus the first's [95%], p", "log p [95%]"),
+    *(f"in {band:.0%}" for band in BANDS),
+    "right intent",
+]
 
 
 def frame(found: Found) -> pd.DataFrame:
@@ -48,26 +54,31 @@ def dimensions(found: Found, box: ActionBox, labels: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(rows, columns=["channels", "assistant", "dimension", "error"])
 
 
-def table(episodes: pd.DataFrame) -> str:
-    """Markdown: a line for each channels and assistant, with what the numbers mean."""
-    titles = ["held", "assistant", "error [95%]", "minus the first's [95%], p", "log p [95%]"]
-    titles += [f"in {band:.0%}" for band in BANDS] + ["right intent"]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    differences = _differences(episodes)
+def cells(episodes: pd.DataFrame) -> list[list[str]]:
+    """A row of text for each channels and assistant, below `TITLES`."""
+    differences, rows = _differences(episodes), []
     for (channels, name), part in episodes.groupby(["channels", "assistant"], sort=False):
         key = (str(channels), str(name))
-        cells = [*key, _interval(part["error"]), differences.get(key, ""), _interval(part["log_prob"])]
-        cells += [_mean(part[column]) for column in (*(f"inside_{band:.0%}" for band in BANDS), "right")]
-        lines.append("| " + " | ".join(cells) + " |")
-    count = episodes["episode"].nunique()
-    notes = [
-        f"{count} episodes that training has not seen; one trained model each. error: mean |filled in - demonstrated|",
-        "of the filled dimensions, where 1 is half of an action's range. p: of no difference in error, over episodes,",
-        "after Holm's correction over all lines. log p: of what was demonstrated given what was held, in nats a filled",
-        "dimension. in 50%, in 90%: how often it lies in that central share of the assistant's law. right intent: the",
-        "share of the steps in which the assistant acts for what was demonstrated.",
-    ]
-    return "\n".join([*lines, "", *notes])
+        row = [*key, _interval(part["error"]), differences.get(key, ""), _interval(part["log_prob"])]
+        rows.append([*row, *(_mean(part[column]) for column in (*(f"inside_{band:.0%}" for band in BANDS), "right"))])
+    return rows
+
+
+def notes(episodes: pd.DataFrame) -> str:
+    """What the numbers mean."""
+    return (
+        f"{episodes['episode'].nunique()} episodes that training has not seen; one trained model each. error: mean "
+        "|filled in - demonstrated| of the filled dimensions, where 1 is half of an action's range. p: of no "
+        "difference in error, over episodes, after Holm's correction over all lines. log p: of what was demonstrated "
+        "given what was held, in nats a filled dimension. in 50%, in 90%: how often it lies in that central share of "
+        "the assistant's law. right intent: the share of the steps in which it acts for what was demonstrated."
+    )
+
+
+def table(episodes: pd.DataFrame) -> str:
+    """Markdown of `cells`, with what the numbers mean."""
+    lines = [TITLES, ["---"] * len(TITLES), *cells(episodes)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", *textwrap.wrap(notes(episodes), 116)])
 
 
 def _differences(episodes: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,7 @@ from envs.expert.actuation import CONTROL_PERIOD
 from eval.coverage import untrained
 from eval.episodes import EPISODES, SUMMARY, has_belief, read_episodes
 from eval.figures import belief_over_time, learning_curve, reward_bars, task_bars
+from eval.filling_tables import TITLES, cells, notes
 from eval.probe import IMPROBABLE
 from eval.trace import TRACE, read_trace
 from eval.video import FRAMES, VIDEO
@@ -51,6 +53,7 @@ def write_report(run: Path) -> Path:
         frames=[_image(still.read_bytes()) for still in sorted((directory.path / FRAMES).glob("*.png"))],
         **_evaluation(directory),
         **_belief(directory),
+        **_offline(directory),
     )
     atomic_write(directory.path / REPORT, page.encode())
     return directory.path / REPORT
@@ -131,6 +134,19 @@ def _belief(directory: RunDirectory) -> dict[str, Any]:
             "right": None if trace.course.right is None else f"{trace.course.right:.0%}",
         }
     }
+
+
+def _offline(directory: RunDirectory) -> dict[str, Any]:
+    """What `eval.offline` found, as rows of text and a picture; nothing without it."""
+    folder = directory.path / "offline"
+    if not (folder / "offline.csv").is_file():
+        return {"offline": None}
+    try:
+        episodes = pd.read_csv(folder / "offline.csv")
+        found = {"titles": TITLES, "rows": cells(episodes), "notes": notes(episodes)}
+        return {"offline": {**found, "picture": _image((folder / "offline.png").read_bytes())}}
+    except (KeyError, ValueError, OSError) as error:
+        raise directory.broken(folder / "offline.csv", f"not what eval.offline wrote ({error!r})") from error
 
 
 def _untrained(directory: RunDirectory, config: DictConfig) -> list[str]:

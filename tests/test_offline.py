@@ -24,6 +24,7 @@ from autonomy.types import ActionBox, Demonstrations, Episode, UserError
 from eval import offline
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import dimensions, frame, table
+from eval.report import write_report
 from eval.settings import compose_config
 from tests.believers import Believer
 from tests.densities import CONTEXT, DIM, gaussian_mixture
@@ -173,6 +174,9 @@ def test_runs_of_any_robot_are_judged(
     assert alone["error"].tolist()[0] > 20 * alone["error"].tolist()[1]  # in the robot's units
     assert (folder / "offline.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "offline.md").read_text().splitlines()[0] in text
+    page = write_report(runs["mac"]).read_text(encoding="utf-8")
+    assert "<td>3 nearest neighbours</td>" in page
+    assert "mean error of each filled dimension" in page
     other = recording(runs["mac"].parent / "more.npz", seed=1)
     fresh = ["data=npz", f"data.path={other}", "episodes=7", "held=[none]"]
     program(monkeypatch, f"run={runs['mac']}", f"peers=[{runs['other']}]", *fresh)

@@ -13,7 +13,10 @@ from tests.refusals import LIMITED, TINY, Refused
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("env=kitchen-foo", "unknown env 'kitchen-foo'; the valid ones are gym, kitchen, kitchen-complete"),
+        (
+            "env=kitchen-foo",
+            "unknown env 'kitchen-foo'; the valid ones are adroit-door, gym, kitchen",
+        ),
         ("assistant=foo", "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),

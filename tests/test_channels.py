@@ -27,7 +27,7 @@ NAMED: dict[str, set[int]] = {
 
 def preset(name: str, *overrides: str) -> Any:
     with hydra.initialize_config_dir(str(CONFIGS), version_base=None):
-        config = hydra.compose(overrides=[f"+channels={name}", "+env.action_dim=9", *overrides])
+        config = hydra.compose(overrides=[f"+channels={name}", "+env=kitchen-mixed", *overrides])
     return hydra.utils.instantiate(config.channels)
 
 

@@ -79,7 +79,7 @@ def test_operators_play_with_it(program: Program, run: Path) -> None:
     [
         (["env=gym", "env.world.id=Walker2d-v5"], "world.id=HalfCheetah-v5, not Walker2d-v5"),
         (["env=kitchen-mixed"], "env.name=gym, not kitchen-mixed"),
-        (["channels=wrist"], "0 to 5"),
+        (["channels=wrist"], "env=gym has no channels of that name, its own are none"),
         (["operator=expert"], "does the kitchen's tasks, and this environment has none"),
     ],
 )
@@ -117,3 +117,18 @@ def test_masks_follow_the_names_that_a_world_has_for_channels() -> None:
         mask = np.isin(np.arange(4), dims)
         share = (drawn.numpy() == mask).all(1).mean()
         assert share == pytest.approx(0.25 + 0.5 * float(uniform.law()[sum(1 << d for d in dims)]), abs=0.03)
+
+
+def test_a_hand_opens_a_door_or_tries_to(program: Program, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    actions = rng.uniform(-1.4, 1.4, (20, 28))  # as in the human recordings, some lie beyond the box
+    np.savez(tmp_path / "door.npz", states=rng.normal(size=(20, 39)), actions=actions, episode_ends=[10, 20])
+    run = tmp_path / "run"
+    data = ["env=adroit-door", "env.world.max_episode_steps=3", "data=npz", f"data.path={tmp_path / 'door.npz'}"]
+    done = program("autonomy.train", *data, *SMALL, "evaluation.episodes=1", f"run={run}")
+    assert done.returncode == 0, done.stderr
+    assert read_episodes(run / "episodes.jsonl")[0].success is False
+    assert sum(RunDirectory(run).read_json(run / "card.json")["clipped"]) > 1
+    played = program("eval.rollout", f"run={run}", "operator=zero", "channels=arm", "episodes=1", f"out={run / 'arm'}")
+    assert played.returncode == 0, played.stderr
+    assert sum(read_episodes(run / "arm" / "episodes.jsonl")[0].mask) == 4

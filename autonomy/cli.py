@@ -23,7 +23,7 @@ from hydra.errors import (
 )
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 
 from autonomy.run_directory import FULL_DISK
 from autonomy.types import UserError
@@ -128,11 +128,23 @@ def explain(error: BaseException, config: Path | None = None) -> str | None:
         return _bad_setting(error)
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key} has no value; give {error.full_key}=..."
+    if isinstance(error, InterpolationKeyError):
+        return _lacking(error)
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return f"the disk is full: {error.strerror} while writing {error.filename or 'a file'}"
     if isinstance(error, TypeError) and _raised_in(error, "defaults_list.py"):  # Hydra, given channels=[0,9]
         return "a group such as channels takes names, not numbers; channels=list channels.dims=[0,3] takes numbers"
     return None
+
+
+def _lacking(error: InterpolationKeyError) -> str:
+    """A setting that refers to one that is not there: most often channels to names that the environment has not."""
+    key = re.search(r"'([^']+)'", str(error))
+    name = key[1] if key else "another one"
+    if name.startswith("env.channels."):
+        held = "channels=list 'channels.dims=[0,3]' holds any dimensions, channels=random-3 drawn ones"
+        return f"this environment has no channels {name.removeprefix('env.channels.')!r}; {held}"
+    return f"{error.full_key} refers to {name}, which this configuration lacks"
 
 
 def _raised_in(error: BaseException, file: str) -> bool:

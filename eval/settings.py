@@ -11,7 +11,6 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import InterpolationKeyError
 
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import switch, whole
@@ -81,25 +80,13 @@ def _config(run: str) -> DictConfig:
 
 
 def with_env(cfg: DictConfig, env: DictConfig) -> dict[str, Any]:
-    """`cfg` as plain containers, with `env` in it: operators and channels refer to its tasks, sizes and channels.
-
-    Raises `UserError` for channels that the environment has no name for.
-    """
+    """`cfg` as plain containers, with `env` in it: operators and channels refer to its tasks, sizes and channels."""
     whole_cfg = cfg.copy()
     with open_dict(whole_cfg):
         whole_cfg.env = env
         if "world" not in env and "channels" not in env:  # a kitchen of an older version
             whole_cfg.env = {**env, "channels": CHANNELS}
-    try:
-        return cast(dict[str, Any], OmegaConf.to_container(whole_cfg, resolve=True, throw_on_missing=True))
-    except InterpolationKeyError as error:
-        if "env.channels." not in str(error):
-            raise
-        names = ", ".join(whole_cfg.env.get("channels") or ()) or "none"
-        raise UserError(
-            f"env={env.get('name')} has no channels of that name, its own are {names}; any dimensions are "
-            "channels=list 'channels.dims=[0,3]', drawn ones channels=random-3"
-        ) from error
+    return cast(dict[str, Any], OmegaConf.to_container(whole_cfg, resolve=True, throw_on_missing=True))
 
 
 def usable_folder(path: Path) -> Path:

@@ -219,4 +219,4 @@ def test_the_run_directory_holds_what_the_table_says(smoke: tuple[Path, Path]) -
     named = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.*?) \|", SECTIONS["A run directory"], re.MULTILINE)))
     there = {entry.name for entry in smoke[0].iterdir() if not entry.name.startswith(".")}
     filmed = set() if rendering_problem() is None else {"rollout.mp4", "frames"}
-    assert there == {name.rstrip("/") for name in named} - {"rollouts", "intent", "belief"} - filmed
+    assert there == {name.rstrip("/") for name in named} - {"rollouts", "intent", "belief", "offline"} - filmed

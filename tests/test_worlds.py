@@ -79,7 +79,7 @@ def test_operators_play_with_it(program: Program, run: Path) -> None:
     [
         (["env=gym", "env.world.id=Walker2d-v5"], "world.id=HalfCheetah-v5, not Walker2d-v5"),
         (["env=kitchen-mixed"], "env.name=gym, not kitchen-mixed"),
-        (["channels=wrist"], "env=gym has no channels of that name, its own are none"),
+        (["channels=wrist"], "this environment has no channels 'wrist'"),
         (["operator=expert"], "does the kitchen's tasks, and this environment has none"),
     ],
 )

@@ -20,6 +20,9 @@ from eval.video import record_video
 _FILMED, _BELIEVED = 2, 3
 """Which of the kitchen's settings is filmed: the expert on `shoulder`; with a belief, on `wrist`, which needs one."""
 
+_BATCH = 10
+"""Episodes side by side: half as many as elsewhere, so that the last ones to end don't leave a core idle for long."""
+
 
 def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> str:
     """Evaluate the assistant of `run` over paired episodes; prints and returns the table.
@@ -33,7 +36,7 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     first, episodes = whole("evaluation.seed", options["seed"], 0), whole("evaluation.episodes", options["episodes"], 1)
     settings = short_settings(run)
     seeds = range(first, first + episodes)
-    records = dict(evaluate_all(settings, seeds, processes=options["processes"], label="evaluation"))
+    records = dict(evaluate_all(settings, seeds, processes=options["processes"], batch=_BATCH, label="evaluation"))
     summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
     *_, last = settings
     filmed, believed = (settings[_FILMED], settings[_BELIEVED]) if len(settings) > _BELIEVED else (last, last)

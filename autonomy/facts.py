@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.types import ActionBox, Demonstrations
+
+
+def is_playable(env: Mapping[str, Any] | DictConfig) -> bool:
+    """Say whether an environment has a simulator: a `world` of null, as in env=recorded, means that it has none."""
+    return not ("world" in env and env["world"] is None)
 
 
 def take_from_world(config: DictConfig) -> None:

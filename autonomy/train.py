@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autonomy.checks import switch, whole
 from autonomy.cli import main
+from autonomy.facts import is_playable, take_from_data, take_from_world
 from autonomy.run_directory import RunDirectory
 from autonomy.types import Demonstrations, UserError
 
@@ -28,24 +29,19 @@ _FREE = ("resume", "device", "threads", "evaluation")
 @main("train")
 def run(cfg: DictConfig) -> None:
     """The program. The last line that it prints is `run: DIR`."""
-    if cfg.evaluation.episodes and not cfg.resume and _is_playable(cfg):
+    if cfg.evaluation.episodes and not cfg.resume and is_playable(cfg.env):
         from eval.play import check_world
 
         check_world(cfg.env)
     directory = train(cfg)
     config = directory.config()
-    if config.evaluation.episodes and _is_playable(config):
+    if config.evaluation.episodes and is_playable(config.env):
         from eval.report import write_report
         from eval.short import short_evaluation
 
         short_evaluation(directory.path)
         write_report(directory.path)
     print(f"run: {directory.path}")
-
-
-def _is_playable(config: DictConfig) -> bool:
-    """Whether the environment has a simulator."""
-    return not ("world" in config.env and config.env.world is None)
 
 
 def train(cfg: DictConfig) -> RunDirectory:
@@ -58,7 +54,6 @@ def train(cfg: DictConfig) -> RunDirectory:
     from autonomy.budget import Budget
     from autonomy.data.card import Card
     from autonomy.data.load import demonstrations_of
-    from autonomy.facts import take_from_data, take_from_world
     from autonomy.fit import fit
     from autonomy.intent.assistant import IntentAssistant
 

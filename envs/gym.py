@@ -12,7 +12,7 @@ from gymnasium.wrappers import RescaleAction
 from numpy.typing import NDArray
 
 from autonomy.types import ActionBox, Array, UserError
-from envs.world import Moved, Score, World, at_least_one
+from envs.world import Moved, World, at_least_one
 
 _SUCCESS = ("success", "is_success")
 _PERIOD = 0.05
@@ -53,7 +53,6 @@ class GymWorld(World):
         self._keys = _keys(id, first.observation_space, keys)
         width = len(self._read(first.observation_space.sample()))
         self.simulators = [env.unwrapped for env in self._envs]
-        self.score = Score("return")
         self.period = _period(first) if period is None else float(period)
         self.channels = _channels(channels or {}, dim)
         self._seeds_of = [0] * n
@@ -91,7 +90,7 @@ class GymWorld(World):
         return np.asarray(self._envs[row].render(), np.uint8)
 
     def close(self) -> None:
-        """Close all environments."""
+        """Free what each of the environments holds, its renderer among it."""
         for env in self._envs:
             env.close()
 

@@ -221,7 +221,7 @@ class ZeroOperator(ProxyOperator):
         self._dim = dim
 
     def reset(self, index: int, rng: np.random.Generator, mask: Mask) -> None:
-        """Nothing to remember."""
+        """Begin an episode, of which there is nothing to remember."""
 
     def act(self, states: Array, simulators: Sequence[Any]) -> Array:
         return np.zeros((len(states), self._dim), np.float32)

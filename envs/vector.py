@@ -40,7 +40,7 @@ class Simulator:
 
     @property
     def data(self) -> mujoco.MjData:
-        """MuJoCo's state."""
+        """Return MuJoCo's state of this kitchen."""
         return self._kitchens.simulation.data[self._row]
 
     @property
@@ -81,7 +81,7 @@ class KitchenVecEnv(World):
         return self._kitchens.info(row)
 
     def close(self) -> None:
-        """Free the renderers."""
+        """Close the windows and free the renderers."""
         self._kitchens.simulation.close()
 
 

@@ -100,7 +100,7 @@ class World(VecEnv, abc.ABC):
         """What is known of the environment's episode now, its `seed` among it."""
 
     def stage(self, seeds: Sequence[int]) -> None:
-        """From the next reset on, play these episodes, at most one an environment."""
+        """Have these episodes, at most one an environment, played from the next reset on."""
         self._staged = [*seeds, *[None] * (self.num_envs - len(seeds))]
 
     def reset(self) -> Array:

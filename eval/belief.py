@@ -13,21 +13,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
-from autonomy.types import Demonstrations, UserError
+from autonomy.types import UserError
 from envs.expert.actuation import CONTROL_PERIOD
 from eval.figures import recognition_over_time, reliability_of_belief
 from eval.following import courses
-from eval.intent import held_out_episodes
+from eval.intent import judging_episodes
 from eval.play import one_thread
 from eval.recognition import FLOOR, Course, Stretch
-from eval.settings import channels_of, usable_folder, with_env
+from eval.settings import channels_of, usable_folder
 
 BINS = 15
 """Of the probability of the likeliest intent, alike in width."""
@@ -113,8 +112,8 @@ def _median(values: Sequence[int]) -> float | None:
 
 
 def reliability(steps: pd.DataFrame) -> pd.DataFrame:
-    """For each of `BINS` that has steps: how many, the mean `probability` of the likeliest intent, and the share of the
-    steps in which it is `right`."""
+    """Return a row for each of `BINS` that has steps: their number `n`, the mean `probability` of the likeliest intent,
+    and the share of the steps in which it is `right`."""
     bins = np.minimum((steps["probability"] * BINS).astype(int), BINS - 1)
     right = (steps["likeliest"] == steps["truth"]).astype(float)
     parts = pd.DataFrame({"bin": bins, "n": 1, "probability": steps["probability"], "right": right}).groupby("bin")
@@ -127,8 +126,8 @@ def calibration_error(bins: pd.DataFrame) -> float:
 
 
 def over_time(steps: pd.DataFrame) -> pd.DataFrame:
-    """For each number of steps `since` a stretch began: `n` stretches that last so long, the share of them in which the
-    assistant is `right`, and the mean probability `of_truth`."""
+    """Return a row for each number of steps `since` a stretch began: the `n` stretches that last so long, the share of
+    them in which the assistant is `right`, and the mean probability `of_truth`."""
     right = (steps["acts_for"] == steps["truth"]).astype(float)
     parts = steps.assign(right=right, n=1).groupby("since")
     return parts.agg({"n": "sum", "right": "mean", "of_truth": "mean"}).reset_index()
@@ -162,14 +161,6 @@ def _line(cells: Sequence[str], shares: Sequence[str]) -> str:
     return "".join([f"{name:<{widths[0]}}", *padded, *(f"{share:>10}" for share in shares)])
 
 
-def _demonstrations(cfg: DictConfig, directory: RunDirectory) -> Demonstrations:
-    """The episodes that training held out, or all of another data source when one is given."""
-    if cfg.get("data") is None:
-        return held_out_episodes(directory)
-    data: Demonstrations = instantiate(with_env(cfg, directory.config().env)["data"]).load()
-    return data
-
-
 @main("belief")
 def run(cfg: DictConfig) -> None:
     """Entry point: see configs/belief.yaml."""
@@ -178,7 +169,7 @@ def run(cfg: DictConfig) -> None:
         raise UserError(f"held must be a list of channels such as [wrist,random-3], got {cfg.held!r}")
     directory, folder = RunDirectory.open(cfg.run), usable_folder(Path(cfg.out or Path(cfg.run, "belief")))
     channels = [channels_of(str(name), directory.config().env) for name in cfg.held]
-    assistant, demonstrations = load_assistant(cfg.run), _demonstrations(cfg, directory)
+    assistant, demonstrations = load_assistant(cfg.run), judging_episodes(cfg, directory)
     shown = dataclasses.replace(demonstrations, episodes=demonstrations.episodes[:most])
     with one_thread():
         found = courses(assistant, shown, channels, seed, cfg.meant)

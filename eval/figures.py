@@ -37,7 +37,7 @@ def canvas(height: float) -> tuple[Figure, Axes]:
 
 
 def png(figure: Figure) -> bytes:
-    """The drawn figure."""
+    """Draw the figure and return its PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
     return buffer.getvalue()
@@ -151,7 +151,7 @@ def belief_over_time(course: Course) -> bytes:
 
 
 def recognition_over_time(curves: Mapping[str, pd.DataFrame]) -> bytes:
-    """Of each entry (`eval.belief.over_time`) how often the assistant is right, over the time since a task began.
+    """Draw for each entry (`eval.belief.over_time`) how often the assistant is right, over the time since a task began.
 
     The right ends, to which fewer than `_ENOUGH` tasks last, are left out.
     """
@@ -165,7 +165,7 @@ def recognition_over_time(curves: Mapping[str, pd.DataFrame]) -> bytes:
 
 
 def reliability_of_belief(levels: Mapping[str, pd.DataFrame]) -> bytes:
-    """Of each entry (`eval.belief.reliability`) how often the likeliest intent is the truth, over its probability.
+    """Draw for each entry (`eval.belief.reliability`) how often the likeliest intent is true, over its probability.
 
     Dots have an area in proportion to the steps in their bin; calibrated ones are on the diagonal.
     """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autonomy.assistants.filled import filled_cdf, filled_log_prob
 from autonomy.types import Array, Channels, Demonstrations, Episode, Mask, UserError
-from eval.following import followed, open_to_all
+from eval.following import followed, open_to_all, truths_of
 
 BANDS = (0.5, 0.9)
 """Central shares of a filled dimension's law; of what demonstrators did as much should lie in them."""
@@ -77,7 +77,7 @@ def _flat(steps: Sequence[NDArray[Any]], lengths: Sequence[int]) -> NDArray[Any]
 def _judged(
     assistant: Any, demonstrations: Demonstrations, held: Mask, beliefs: NDArray[np.float64] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`log_prob` and `inside` of `Filled`."""
+    """Return `log_prob` and `inside` of `Filled`."""
     states, actions = (torch.from_numpy(part) for part in demonstrations.rows())
     rows = (assistant, states, actions, torch.from_numpy(held), None if beliefs is None else torch.from_numpy(beliefs))
     log_prob, cdf = filled_log_prob(*rows), filled_cdf(*rows)
@@ -90,16 +90,13 @@ def _judged(
 
 
 def _right(assistant: Any, demonstrations: Demonstrations, committed: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """`right` of `Filled`."""
+    """Say where the assistant acts for what was demonstrated: `right` of `Filled`."""
     if committed is None or not demonstrations.intents:
         return np.full(demonstrations.steps, np.nan)
-    names = {name: index for index, name in enumerate(assistant.intents)}
-    places = np.array([*(names.get(name, len(names)) for name in demonstrations.intents), len(names)])
-    known = [episode.intents is not None for episode in demonstrations]
-    truths = [places[-np.ones(len(e), int) if e.intents is None else e.intents] for e in demonstrations]
-    right = np.asarray(np.concatenate(truths) == committed, np.float64)
-    right[~np.repeat(known, [len(episode) for episode in demonstrations])] = np.nan
-    return right
+    labels, names = demonstrations.intents, assistant.intents
+    truths = [np.full(len(e), -1) if e.intents is None else truths_of(e, labels, names) for e in demonstrations]
+    truth = np.concatenate(truths)
+    return np.where(truth < 0, np.nan, np.asarray(truth == committed, np.float64))
 
 
 def repeated(demonstrations: Demonstrations, channels: Channels, seed: int) -> Filled:

@@ -45,7 +45,7 @@ def courses(
         raise UserError(f"{demonstrations.source} has no labels of intents to compare a belief with")
     masks = [one.sample(len(episodes), np.random.default_rng(seed)) for one in channels]
     names = tuple(assistant.intents)
-    truths = [_truths(episode, demonstrations.intents, names) for episode in episodes]
+    truths = [truths_of(episode, demonstrations.intents, names) for episode in episodes]
     veto = np.stack([~np.isin(np.arange(len(names)), truth) & (meant == "episode") for truth in truths])
     rows = episodes * len(channels), np.concatenate(masks), np.tile(veto, (len(channels), 1))
     memories = [step.memory for step in followed(open_to_all(assistant), *rows)]
@@ -67,7 +67,7 @@ def open_to_all(assistant: Any) -> Any:
     return changed
 
 
-def _truths(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
+def truths_of(episode: Episode, labels: Sequence[str], names: Sequence[str]) -> NDArray[np.int64]:
     """The labels of an episode, (T,), as indices of the assistant's `names`; their number stands for none of them."""
     places = np.array([*(index_of(label, names) for label in labels), len(names)])
     return cast(NDArray[np.int64], places[np.asarray(episode.intents)])  # -1 is the last

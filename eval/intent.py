@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -22,7 +23,7 @@ from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.data.card import Card
-from autonomy.data.load import demonstrations_of
+from autonomy.data.load import demonstrations_of, load
 from autonomy.data.split import split
 from autonomy.fit import Rows
 from autonomy.run_directory import RunDirectory, atomic_write
@@ -30,7 +31,7 @@ from autonomy.train import split_rows
 from autonomy.types import Demonstrations, UserError
 from eval.figures import reliability
 from eval.probe import KnowsIntent
-from eval.settings import channels_of, usable_folder
+from eval.settings import channels_of, usable_folder, with_env
 
 Ranks = dict[str, NDArray[np.float64]]
 LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5)
@@ -77,6 +78,17 @@ def held_out(directory: RunDirectory) -> Rows:
 def held_out_episodes(directory: RunDirectory) -> Demonstrations:
     """The episodes of `held_out`, which raises the same errors."""
     return split_episodes(directory)[1]
+
+
+def judging_episodes(cfg: DictConfig, directory: RunDirectory) -> Demonstrations:
+    """Return the episodes that judge a run: those of `cfg.data`, scaled as the run's own, or what training held out.
+
+    Raises `UserError` where `held_out` does, or where the other data do not fit.
+    """
+    held_out = held_out_episodes(directory)
+    if cfg.get("data") is None:
+        return held_out
+    return load(instantiate(with_env(cfg, directory.config().env)["data"]), held_out.box)
 
 
 def split_episodes(directory: RunDirectory) -> tuple[Demonstrations, Demonstrations]:

@@ -7,12 +7,12 @@ Prints a table and writes it, `offline.csv` (a line an episode), `dimensions.csv
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -22,15 +22,14 @@ from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
-from autonomy.data.load import load
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import ActionBox, Channels, Demonstrations, UserError
 from eval.figures import filled_errors
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import Found, dimensions, frame, table
-from eval.intent import split_episodes
+from eval.intent import judging_episodes, split_episodes
 from eval.play import one_thread
-from eval.settings import assistant_name, channels_of, usable_folder, with_env
+from eval.settings import assistant_name, channels_of, usable_folder
 
 Way = Callable[[Demonstrations, Channels, int], Filled]
 
@@ -38,7 +37,8 @@ Way = Callable[[Demonstrations, Channels, int], Filled]
 def judged(cfg: DictConfig) -> tuple[Found, Demonstrations]:
     """What all assistants of a composed configs/offline.yaml fill in, and the episodes. Raises `UserError`."""
     directory = RunDirectory.open(cfg.run)
-    training, shown = _episodes(cfg, directory)
+    training, shown = split_episodes(directory)[0], judging_episodes(cfg, directory)
+    shown = dataclasses.replace(shown, episodes=shown.episodes[: whole("episodes", cfg.episodes, 1)])
     ways: dict[str, Way] = {name: partial(fill, assistant) for name, assistant in _assistants(cfg).items()}
     if cfg.neighbours:
         ways |= {f"{cfg.neighbours} nearest neighbours": partial(fill, _neighbours(training, cfg.neighbours))}
@@ -48,17 +48,6 @@ def judged(cfg: DictConfig) -> tuple[Found, Demonstrations]:
     for channels, name in tqdm(cases, desc="filling in", unit="case"):
         found.setdefault(str(channels.name), {})[name] = ways[name](shown, channels, cfg.seed)
     return found, shown
-
-
-def _episodes(cfg: DictConfig, directory: RunDirectory) -> tuple[Demonstrations, Demonstrations]:
-    """Those that training saw, and those that are judged by."""
-    training, held_out = split_episodes(directory)
-    shown = held_out
-    if cfg.get("data") is not None:
-        source = instantiate(with_env(cfg, directory.config().env)["data"])
-        shown = load(source, held_out.box)
-    some = tuple(shown.episodes[: whole("episodes", cfg.episodes, 1)])
-    return training, Demonstrations(some, shown.tasks, shown.source, shown.intents, shown.concerns, held_out.box)
 
 
 def _assistants(cfg: DictConfig) -> dict[str, Any]:

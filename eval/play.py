@@ -15,6 +15,7 @@ import torch
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.facts import is_playable
 from autonomy.types import UserError
 from envs.shared_control import SharedControl
 from envs.world import World
@@ -57,7 +58,7 @@ def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
     if "world" not in env:
         options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
         return {"_target_": "envs.vector.make_kitchens", "threads": 1, **options}
-    if env["world"] is None:
+    if not is_playable(env):
         raise UserError(
             f"env={env['name']} has no simulator, so nothing can be played; eval.offline judges without one"
         )

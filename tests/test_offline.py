@@ -19,11 +19,13 @@ from autonomy.channels import FixedChannels, RandomChannels
 from autonomy.density.masks import CardinalityMasks
 from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.persistence import Persistence
+from autonomy.run_directory import RunDirectory
 from autonomy.train import train
 from autonomy.types import ActionBox, Demonstrations, Episode, UserError
 from eval import offline
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import dimensions, frame, table
+from eval.intent import judging_episodes
 from eval.report import write_report
 from eval.settings import compose_config
 from tests.believers import Believer
@@ -180,6 +182,11 @@ def test_runs_of_any_robot_are_judged(
     other = recording(runs["mac"].parent / "more.npz", seed=1)
     fresh = ["data=npz", f"data.path={other}", "episodes=7", "held=[none]"]
     program(monkeypatch, f"run={runs['mac']}", f"peers=[{runs['other']}]", *fresh)
+    given = compose_config("offline", [f"run={runs['mac']}", *fresh])
+    judging = judging_episodes(given, RunDirectory.open(runs["mac"]))
+    assert max(np.abs(one.actions).max() for one in judging) <= 1  # recorded: up to some 150 of the robot's units
+    assert judging.box is not None
+    assert judging.box.high[0] > 50
     assert "7 episodes that training has not seen" in capsys.readouterr().out
 
 

@@ -133,7 +133,7 @@ def _constant(actions: Array, labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def action_steps(demonstrations: Demonstrations) -> tuple[float, ...]:
-    """For each action dimension the 99.9% quantile of |a_t - a_(t-1)| within episodes.
+    """Return for each action dimension the 99.9% quantile of |a_t - a_(t-1)| within episodes.
 
     It is 2, the whole range of actions, when no episode has two steps.
     """

@@ -182,7 +182,9 @@ def shares(weights: Sequence[float] | None, n: int, what: str = "mask laws") -> 
 
 
 def operator_masks(dim: int, channels: Mapping[str, Sequence[int]] | None = None) -> MaskLaw:
-    """What operators hold: half the mass on the sets `channels` has names for, alike, and half on a uniform number of
-    dimensions and a uniform set of that size. Without names all of it is on the latter."""
+    """Return the law of what operators hold: half of its mass lies on the sets that `channels` names, in equal parts.
+
+    The other half lies on a uniform number of dimensions and a uniform set of that size; all of it without names.
+    """
     uniform, named = CardinalityMasks(dim), [FixedMasks([list(dims)], dim) for dims in (channels or {}).values()]
     return MixtureMasks([*named, uniform], [1.0] * len(named) + [float(len(named))]) if named else uniform

@@ -25,10 +25,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue, OmegaConfBaseException
 
+from autonomy.configs import CONFIGS
 from autonomy.run_directory import FULL_DISK
 from autonomy.types import UserError
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _RAISE = "HYDRA_FULL_ERROR"
 """The environment variable that makes Hydra raise instead of printing; set to 1 by a person who wants tracebacks."""
 # What a constructor raises for a setting that it cannot use.

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from autonomy.legacy import modern
 from autonomy.types import UserError
 
 FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -120,7 +121,7 @@ class RunDirectory:
         groups = [config.get(key) for key in ("env", "assistant")] if isinstance(config, DictConfig) else []
         if not isinstance(config, DictConfig) or not all(isinstance(group, DictConfig) for group in groups):
             raise self.broken(self.config_file, "it lacks the groups env and assistant")
-        return config
+        return modern(config)
 
     def write_config(self, config: DictConfig) -> None:
         """Write the resolved `config`, atomically."""

@@ -19,12 +19,12 @@ def _register() -> None:
     for name in ("mixed", "partial", "complete"):
         gymnasium.register(
             id=f"autonomy/kitchen-{name}-v1",
-            entry_point="envs.kitchen:Kitchen",
+            entry_point="envs.kitchen.single:Kitchen",
             max_episode_steps=MAX_EPISODE_STEPS,
             kwargs={"tasks": name},
         )
     gymnasium.register(
-        id="autonomy/kitchen-v1", entry_point="envs.kitchen:Kitchen", max_episode_steps=MAX_EPISODE_STEPS
+        id="autonomy/kitchen-v1", entry_point="envs.kitchen.single:Kitchen", max_episode_steps=MAX_EPISODE_STEPS
     )
     gymnasium.register(id="autonomy/reach-v1", entry_point="envs.reach:Reach", max_episode_steps=REACH_STEPS)
 

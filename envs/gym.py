@@ -42,6 +42,7 @@ class GymWorld(World):
         labels: Sequence[str] | None = None,
         channels: Mapping[str, Sequence[int]] | None = None,
         render_mode: str | None = None,
+        size: int | None = None,
         **options: Any,
     ) -> None:
         limit = None if max_episode_steps is None else at_least_one("max_episode_steps", max_episode_steps)

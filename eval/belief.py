@@ -20,7 +20,7 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import UserError
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.figures import recognition_over_time, reliability_of_belief
 from eval.following import courses
 from eval.intent import judging_episodes

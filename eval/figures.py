@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.recognition import Course
 
 COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")

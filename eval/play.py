@@ -23,8 +23,6 @@ from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
 from eval.recognition import Witness
 
-_NOT_OPTIONS = ("name", "state_dim", "action_dim", "channels")
-
 Watch = Callable[[World, dict[str, Any]], None]
 
 
@@ -51,13 +49,7 @@ class Setting:
 
 
 def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
-    """How to make the world of a configuration of the group `env`: its `world`, or else kitchens with its options.
-
-    Raises `UserError` for one without a simulator.
-    """
-    if "world" not in env:
-        options = {key: value for key, value in env.items() if key not in _NOT_OPTIONS}
-        return {"_target_": "envs.vector.make_kitchens", "threads": 1, **options}
+    """How to make the world of a configuration of the group `env`. Raises `UserError` for one without a simulator."""
     if not is_playable(env):
         raise UserError(
             f"env={env['name']} has no simulator, so nothing can be played; eval.offline judges without one"
@@ -112,7 +104,7 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
 
 @functools.lru_cache(maxsize=2)
 def _kept_world(env: str, n: int) -> World:
-    """Loading a kitchen takes longer than a tenth of an episode, so a process keeps its last worlds."""
+    """Making a world may take longer than a tenth of an episode, so a process keeps its last worlds."""
     return make_world(json.loads(env), n)
 
 

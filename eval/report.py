@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from autonomy.budget import Budget
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.coverage import untrained
 from eval.episodes import EPISODES, SUMMARY, has_belief, read_episodes
 from eval.figures import belief_over_time, learning_curve, reward_bars, task_bars

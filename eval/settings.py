@@ -14,11 +14,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import switch, whole
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.facts import measure
 from autonomy.run_directory import RunDirectory
 from autonomy.types import Channels, UserError
-from envs.vector import CHANNELS
 from eval.play import Setting
 
 ZERO = "zero"
@@ -50,7 +49,7 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
     `UserError` for a run directory that is missing, damaged, or of another environment or action size.
     """
     alone = cfg.run == ZERO
-    default = compose_rollout(["run=zero", "env=kitchen-mixed"]) if alone else _config(cfg.run)
+    default = compose_config("train", []) if alone else _config(cfg.run)
     env = cfg.get("env") or env or default.env
     if env.get("state_dim") is None:
         measure(env)
@@ -84,8 +83,6 @@ def with_env(cfg: DictConfig, env: DictConfig) -> dict[str, Any]:
     whole_cfg = cfg.copy()
     with open_dict(whole_cfg):
         whole_cfg.env = env
-        if "world" not in env and "channels" not in env:  # a kitchen of an older version
-            whole_cfg.env = {**env, "channels": CHANNELS}
     return cast(dict[str, Any], OmegaConf.to_container(whole_cfg, resolve=True, throw_on_missing=True))
 
 
@@ -124,17 +121,15 @@ def seeds_of(cfg: DictConfig) -> list[int]:
 
 
 def short_settings(run: Path) -> list[Setting]:
-    """What a run's environment has as `cases`, each an operator and channels, or the kitchen's own.
+    """What a run's environment has as `cases`: each an operator, channels and, where it is not the run, who assists.
 
-    The kitchen's: autonomous, the expert operator alone on `shoulder`, and shared control with it on `shoulder`,
-    `wrist` and `random-3`. Alone means that the other dimensions stand still.
+    An assistant `zero` means that the other dimensions stand still.
     """
     env = _config(str(run)).env
-    kitchen = (("zero", "none"), ("expert", "shoulder"), ("expert", "wrist"), ("expert", "random-3"))
-    cases = [(str(run), operator, channels) for operator, channels in env.get("cases") or kitchen]
-    if "cases" not in env:
-        cases.insert(1, (ZERO, "expert", "shoulder"))
-    return [setting_of(who, [f"operator={o}", f"channels={c}"], env) for who, o, c in cases]
+    return [
+        setting_of(who[0] if who else str(run), [f"operator={operator}", f"channels={channels}"], env)
+        for operator, channels, *who in env.cases
+    ]
 
 
 def setting_of(run: str, overrides: Sequence[str], env: DictConfig) -> Setting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,11 @@ from autonomy.checks import whole
 from autonomy.run_directory import RunDirectory
 from eval.coverage import warn_untrained
 from eval.episodes import table
+from eval.play import Setting
 from eval.rollout import evaluate_all, save
-from eval.settings import short_settings
+from eval.settings import ZERO, short_settings
 from eval.trace import write_trace
 from eval.video import record_video
-
-_FILMED, _BELIEVED = 2, 3
-"""Which of the kitchen's settings is filmed: the expert on `shoulder`; with a belief, on `wrist`, which needs one."""
 
 _BATCH = 10
 """Episodes side by side: half as many as elsewhere, so that the last ones to end don't leave a core idle for long."""
@@ -38,8 +36,7 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     seeds = range(first, first + episodes)
     records = dict(evaluate_all(settings, seeds, processes=options["processes"], batch=_BATCH, label="evaluation"))
     summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
-    *_, last = settings
-    filmed, believed = (settings[_FILMED], settings[_BELIEVED]) if len(settings) > _BELIEVED else (last, last)
+    filmed, believed = _worth_a_look(settings)
     has_belief = write_trace(believed, first, run) is not None
     if options["video"]:
         record_video(believed if has_belief else filmed, first, run)
@@ -48,3 +45,9 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     text = table(summaries)
     print(text)
     return text
+
+
+def _worth_a_look(settings: Sequence[Setting]) -> tuple[Setting, Setting]:
+    """Which settings are filmed, without a belief and with one: the first and the second in which control is shared."""
+    shared = [setting for setting in settings if setting.name != ZERO and setting.labels()[2] != "none"]
+    return (shared or [settings[-1]])[0], (shared[1:2] or shared or [settings[-1]])[0]

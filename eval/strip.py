@@ -23,7 +23,7 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from envs.world import World
 from eval.figures import bands, intent_patches
 from eval.play import Setting, play
@@ -52,8 +52,8 @@ def run(cfg: DictConfig) -> None:
 def filmed(job: tuple[Setting, Sequence[int], int, int]) -> tuple[Infos, dict[int, Frame]]:
     """The infos of all steps of an episode, and `step: frame` at its moments.
 
-    `job`: setting, episode seeds of which the first is filmed, kitchens to play them in, number of frames. It is played
-    twice: its moments are known when it has ended, and few frames take less time than all.
+    `job`: setting, episode seeds of which the first is filmed, environments to play them in, number of frames. It is
+    played twice: its moments are known when it has ended, and few frames take less time than all.
     """
     setting, seeds, batch, count = job
     camera = _Camera()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
 from envs.world import World
@@ -68,13 +68,9 @@ def _film(job: tuple[Setting, int, Path]) -> Path:
 
 
 def rendered(setting: Setting, size: int) -> Setting:
-    """`setting` in a world that renders frames; kitchens' are squares of `size` pixels at once."""
-    if "world" in setting.env:
-        return dataclasses.replace(
-            setting, env={**setting.env, "world": {**setting.env["world"], "render_mode": "rgb_array"}}
-        )
-    options = {"render_mode": "rgb_array", "width": size, "height": size}
-    return dataclasses.replace(setting, env={**setting.env, **options})
+    """`setting` in a world that renders frames: squares of `size` pixels where the world can choose."""
+    options = {"render_mode": "rgb_array", "size": size}
+    return dataclasses.replace(setting, env={**setting.env, "world": {**setting.env["world"], **options}})
 
 
 def fitted(frame: Frame, size: int) -> Frame:

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.budget import Budget, inner
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.episodes import BELIEF
 from eval.recognition import Course
 from eval.stats import Interval

@@ -14,7 +14,7 @@ import numpy as np
 from minari.data_collector import EpisodeBuffer
 from numpy.typing import NDArray
 
-from autonomy.data.kitchen import GOALS
+from envs.kitchen.tasks import GOALS
 
 HUMAN = Path(__file__).resolve().parents[2] / "shared" / "data" / "kitchen"
 START = np.zeros(30)
@@ -71,6 +71,7 @@ def write_minari(
     episodes: Sequence[tuple[Any, NDArray[Any]]],
     observation_space: gymnasium.Space[Any],
     infos: Sequence[dict[str, Any] | None] | None = None,
+    action_space: gymnasium.Space[Any] | None = None,
 ) -> None:
     """A data set in the local store, of (observations (T + 1, ...), actions (T, D)) pairs; the rewards are nonsense.
 
@@ -87,13 +88,15 @@ def write_minari(
         )
         for (observations, action), info in zip(episodes, infos or [None] * len(episodes), strict=True)
     ]
+    if action_space is None:
+        action_space = gymnasium.spaces.Box(-1.0, 1.0, (episodes[0][1].shape[1],), np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that no environment is named
         minari.create_dataset_from_buffers(
             id,
             buffers,
             observation_space=observation_space,
-            action_space=gymnasium.spaces.Box(-1.0, 1.0, (episodes[0][1].shape[1],), np.float32),
+            action_space=action_space,
             algorithm_name="a test",
             author="a test",
             author_email="nobody@example.org",

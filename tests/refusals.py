@@ -47,7 +47,7 @@ def call(patch: pytest.MonkeyPatch, module: str, *arguments: str) -> int | str |
     entry = importlib.import_module(program)
     patch.setattr(sys, "argv", [module, *arguments])
     try:
-        status: int | None = entry.main(list(arguments)) if module == "envs.expert" else entry.run()
+        status: int | None = entry.main(list(arguments)) if module == "envs.kitchen.expert" else entry.run()
     except SystemExit as stopped:
         return stopped.code
     return status

@@ -77,7 +77,7 @@ ENV = "env: {name: kitchen-mixed, obs: pose, state_dim: 30, action_dim: 9, tasks
         ("config.yaml", b"", "it lacks the groups env and assistant"),
         ("config.yaml", b"env: 3\nassistant: 4\n", "it lacks the groups env and assistant"),
         ("config.yaml", b"env: ${foo}\nassistant: {}\n", "Interpolation key 'foo' not found"),
-        ("config.yaml", b"env: {name: kitchen-mixed}\nassistant: {}\n", "it lacks env.tasks"),
+        ("config.yaml", b"env: {name: mine}\nassistant: {}\n", "it lacks env.tasks"),
         ("config.yaml", f"{ENV}assistant: {{_target_: foo.bar}}\n".encode(), "No module named 'foo'"),
         ("model.safetensors", None, "has no model.safetensors"),
         ("model.safetensors", b"", "model.safetensors is corrupted or of another program"),

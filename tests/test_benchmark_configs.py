@@ -10,7 +10,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from autonomy.budget import inner
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.types import Assistant, UserError
 from eval.benchmark.plan import Plan
 from eval.benchmark.trainings import parted

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch.nn import Module
 
 from autonomy.checkpoint import check_compatible, load_assistant, load_policy
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.run_directory import RunDirectory
 from autonomy.training_state import read_tensors, snapshot, write_tensors
 from autonomy.types import Assistant, UserError

@@ -99,7 +99,8 @@ def test_help_imports_no_heavy_library(root: Path) -> None:
 
 NESTED = """
 import hydra
-from autonomy.cli import CONFIGS, main
+from autonomy.cli import main
+from autonomy.configs import CONFIGS
 
 @main("data")
 def run(cfg):

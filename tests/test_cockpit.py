@@ -14,6 +14,7 @@ import pytest
 import envs  # noqa: F401
 from autonomy.data.minari import MinariSource
 from autonomy.types import UserError
+from envs.kitchen.recordings import KitchenReading
 from eval.cockpit.devices import DeadMan
 from eval.cockpit.handover import DEFAULT_STEP
 from eval.cockpit.loop import Loop
@@ -126,7 +127,7 @@ def test_a_recorded_session_replays_to_the_same_states_and_is_data() -> None:
     world = kitchen()
     states = [world.reset(seed=4)[0], *(world.step(action)[0] for action in first.actions)]
     assert np.array_equal(states[:-1], [shot.state for shot in shots[:6]])
-    demonstrations = MinariSource(name, ["kettle"]).load()
+    demonstrations = MinariSource(name, reading=KitchenReading(["kettle"])).load()
     assert [len(episode) for episode in demonstrations] == [6, 3]
     assert np.array_equal(demonstrations.episodes[0].states, np.array(states[:-1]))
 

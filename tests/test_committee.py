@@ -18,7 +18,7 @@ from autonomy.assistants.bc import BC
 from autonomy.assistants.committee import Committee
 from autonomy.assistants.recurrent_bc import RecurrentBC
 from autonomy.batches import Rows
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.density.masks import CardinalityMasks
 from autonomy.fit import TrainingSettings, fit
 from autonomy.run_directory import RunDirectory

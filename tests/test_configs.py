@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.types import Assistant, Channels, UserError
 
 PROGRAMS = sorted(file.stem for file in CONFIGS.glob("*.yaml"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from autonomy.data import kitchen
 from autonomy.intent.counterfactual import Counterfactual
 from autonomy.types import UserError
+from envs.kitchen import tasks as kitchen
 
 CONCERNS = [(1,), (2, 3), ()]
 ROWS = 4000
@@ -70,4 +70,4 @@ def test_the_kitchens_tasks_concern_the_positions_that_decide_them(obs):
     for task, dims in kitchen.concerns(obs).items():
         there = observation.copy()
         there[:, dims] = kitchen.GOALS[task][1]
-        assert kitchen.done(kitchen.poses(there))[0].tolist() == [name == task for name in kitchen.TASKS]
+        assert kitchen.done(kitchen.pose_of(there))[0].tolist() == [name == task for name in kitchen.TASKS]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from autonomy.data.card import Card, content_hash
-from autonomy.data.d4rl import D4RLSource
+from autonomy.data.hdf5 import HDF5Source
 from autonomy.types import Demonstrations, Episode
+from envs.kitchen.recordings import KitchenReading
 from tests.data_files import HUMAN
 
 TASKS = ("microwave", "kettle", "bottom burner", "light switch")
@@ -138,7 +139,7 @@ def test_the_hash_sees_where_episodes_end() -> None:
 @pytest.mark.skipif(not HUMAN.is_dir(), reason="the human demonstrations (../shared/data/kitchen) are not there")
 def test_the_card_of_the_human_demonstrations() -> None:
     names = ("kettle_bottomburner_light_hinge.hdf5", "microwave_kettle_topburner_light.hdf5")
-    card = Card.of(D4RLSource([str(HUMAN / name) for name in names], TASKS).load())
+    card = Card.of(HDF5Source([str(HUMAN / name) for name in names], reading=KitchenReading(TASKS)).load())
     assert (card.episodes, card.steps) == (44, 9876)
     assert card.completions == {
         "microwave": 22,

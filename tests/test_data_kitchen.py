@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from gymnasium_robotics.envs.franka_kitchen import kitchen_env
 
-from autonomy.data import kitchen
 from autonomy.data.labels import stretches
 from autonomy.types import UserError
-from envs.kitchen import Kitchen
-from envs.tasks import TASKS
+from envs.kitchen import tasks as kitchen
+from envs.kitchen.single import Kitchen
+from envs.kitchen.tasks import TASKS
 from tests import data_files
 
 
@@ -22,10 +22,6 @@ def test_goals_indices_and_threshold_are_gymnasium_robotics_own() -> None:
         np.testing.assert_array_equal(indices, kitchen_env.OBS_ELEMENT_INDICES[task])
         np.testing.assert_array_equal(goal, kitchen_env.OBS_ELEMENT_GOALS[task])
     assert kitchen.THRESHOLD == kitchen_env.BONUS_THRESH
-
-
-def test_tasks_have_the_worlds_order() -> None:
-    assert kitchen.TASKS == TASKS
 
 
 def test_no_task_is_done_at_the_kitchens_start() -> None:
@@ -41,15 +37,15 @@ def test_done_agrees_with_the_simulator(obs: str) -> None:
         indices, goal = kitchen.GOALS[task]
         env.data.qpos[list(indices)] = goal
         observation, _, _, _, info = env.step(np.zeros(9, np.float32))
-        at_goal = kitchen.done(kitchen.poses(observation[None]))[0]
+        at_goal = kitchen.done(kitchen.pose_of(observation[None]))[0]
         assert task in info["completed"]
         assert at_goal[TASKS.index(task)], task
 
 
 def test_poses_drop_the_velocities() -> None:
     pose = data_files.poses(["kettle"], 5)
-    np.testing.assert_array_equal(kitchen.poses(data_files.full(pose)), pose)
-    np.testing.assert_array_equal(kitchen.poses(pose), pose)
+    np.testing.assert_array_equal(kitchen.pose_of(data_files.full(pose)), pose)
+    np.testing.assert_array_equal(kitchen.pose_of(pose), pose)
 
 
 @pytest.mark.parametrize("order", [*itertools.permutations(TASKS, 2), TASKS, TASKS[::-1]])

@@ -25,7 +25,7 @@ def test_one_file_and_a_list_of_files(tmp_path: Path) -> None:
     assert "episodes      2\ntransitions   18\n" in one.stdout
     two = _run("data=d4rl", f"data.path=[{files[0]},{files[1]}]")
     assert two.returncode == 0, two.stderr
-    assert "d4rl: a.hdf5, b.hdf5" in two.stdout
+    assert "hdf5: a.hdf5, b.hdf5" in two.stdout
     assert "episodes      4\ntransitions   36\n" in two.stdout
 
 

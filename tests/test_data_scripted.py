@@ -13,11 +13,16 @@ from hydra.utils import instantiate
 
 from autonomy.data.scripted import ScriptedSource
 from autonomy.types import UserError
+from envs.kitchen.recordings import KitchenReading
 from tests.data_files import actions, full, poses, write_minari
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 TASKS = ("microwave", "kettle", "bottom burner", "light switch")
 ORDER = ("kettle", "slide cabinet")
+
+
+def source(generate: Any, tasks: Any = TASKS, obs: str = "pose", **options: Any) -> ScriptedSource:
+    return ScriptedSource(generate, reading=KitchenReading(tasks, obs), **options)
 
 
 class Generator:
@@ -44,28 +49,22 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_reads_what_the_generator_recorded() -> None:
     generate = Generator()
-    source = ScriptedSource(generate, TASKS, n_episodes=3, seed=5, mixture="partial")
-    demonstrations = source.load()
+    scripted = source(generate, n_episodes=3, seed=5)
+    demonstrations = scripted.load()
     assert [episode.completed for episode in demonstrations] == [ORDER] * 3
     assert (demonstrations.source, demonstrations.tasks) == ("scripted: test/scripted-v1", TASKS)
     assert demonstrations.intents == ORDER
     for episode in demonstrations:
         np.testing.assert_array_equal(episode.intents, [0] * 5 + [1] * 5)
-    assert generate.calls == [{"dataset_id": None, "n_episodes": 3, "seed": 5, "mixture": "partial"}]
-    again = source.load()
+    assert generate.calls == [{"dataset_id": None, "n_episodes": 3, "seed": 5}]
+    again = scripted.load()
     np.testing.assert_array_equal(again.rows()[0], demonstrations.rows()[0])
 
 
 def test_the_id_and_the_observation_are_choices() -> None:
-    demonstrations = ScriptedSource(Generator(), TASKS, obs="full", n_episodes=1, dataset_id="test/mine-v3").load()
+    demonstrations = source(Generator(), obs="full", n_episodes=1, dataset_id="test/mine-v3").load()
     assert demonstrations.source == "scripted: test/mine-v3"
     assert demonstrations.episodes[0].states.shape == (10, 59)
-
-
-def test_a_world_without_a_task_set_gets_the_mixed_demonstrations() -> None:
-    generate = Generator()
-    ScriptedSource(generate, TASKS, n_episodes=1, mixture=None).load()
-    assert generate.calls[0]["mixture"] == "mixed"
 
 
 @pytest.mark.parametrize(
@@ -81,12 +80,12 @@ def test_a_world_without_a_task_set_gets_the_mixed_demonstrations() -> None:
 def test_wrong_settings_are_refused_before_anything_is_recorded(settings: dict[str, Any], sentence: str) -> None:
     generate = Generator()
     with pytest.raises(UserError, match=sentence):
-        ScriptedSource(generate, **{"tasks": TASKS, **settings})
+        source(generate, **settings)
     assert not generate.calls
 
 
 def test_the_configured_generator_is_the_expert_s() -> None:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        source = instantiate(compose("data", overrides=["data.mixture=oven"]).data)
+        source = instantiate(compose("data", overrides=["data.generate.mixture=oven"]).data)
     with pytest.raises(UserError, match=r"unknown mixture 'oven'; the valid ones are mixed, partial, complete"):
         source.load()

@@ -17,7 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.density.base import Density
 from autonomy.types import UserError
 from eval.density.scores import KINDS
@@ -162,7 +162,7 @@ def test_a_result_that_is_missing_is_made_again_and_no_other(finished: dict[str,
         (["published=nothing.csv"], "published=nothing.csv is not a readable CSV"),
         (["experiment=intent"], "unknown experiment 'intent'; the valid ones are ablation"),
         (["foo=1"], "unknown key 'foo'; the valid ones are "),
-        (["data=kitchen", "data.source=d4rl"], "data=d4rl needs data.path=FILE"),
+        (["data=kitchen", "data.source=d4rl"], "give data.path=FILE"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_leaves_nothing(

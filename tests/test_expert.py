@@ -13,14 +13,14 @@ import pytest
 import envs  # noqa: F401
 from autonomy.types import UserError
 from envs import rendering
-from envs.expert import Expert
-from envs.expert.__main__ import main
-from envs.expert.actuation import CONTROL_PERIOD, arm_action, sag
-from envs.expert.geometry import hand_rotation
-from envs.expert.measure import Style, Trial, measure, plan, run_trial, table
-from envs.expert.scene import Camera
-from envs.expert.servo import solve
-from envs.tasks import TASK_SETS, TASKS
+from envs.kitchen.expert import Expert
+from envs.kitchen.expert.__main__ import main
+from envs.kitchen.expert.actuation import CONTROL_PERIOD, arm_action, sag
+from envs.kitchen.expert.geometry import hand_rotation
+from envs.kitchen.expert.measure import Style, Trial, measure, plan, run_trial, table
+from envs.kitchen.expert.scene import Camera
+from envs.kitchen.expert.servo import solve
+from envs.kitchen.tasks import TASK_SETS, TASKS
 
 
 @pytest.fixture(scope="module")

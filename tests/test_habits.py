@@ -10,13 +10,14 @@ import pytest
 
 from autonomy.channels import FixedChannels
 from autonomy.types import Array, Mask, Operator, UserError
-from envs.expert import Expert
 from envs.habits import Habit, Hesitant, Planner, Wandering
 from envs.imperfections import DropOut, Noisy
-from envs.operators import ExpertOperator, ZeroOperator
+from envs.kitchen.expert import Expert
+from envs.kitchen.operator import ExpertOperator
+from envs.kitchen.tasks import TASK_SETS
+from envs.kitchen.world import make_kitchens
+from envs.operators import ZeroOperator
 from envs.shared_control import SharedControl
-from envs.tasks import TASK_SETS
-from envs.vector import make_kitchens
 from tests.operators import DIM, HELD
 
 TASKS = TASK_SETS["mixed"]

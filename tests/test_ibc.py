@@ -16,7 +16,7 @@ from autonomy.assistants.base import TorchAssistant
 from autonomy.assistants.explicit_bc import ExplicitBC
 from autonomy.assistants.ibc import IBC
 from autonomy.checkpoint import load_assistant
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.data.normaliser import Normaliser
 from autonomy.energy.infonce import gradient_penalty, info_nce
 from autonomy.energy.samplers import DerivativeFree, Langevin

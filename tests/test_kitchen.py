@@ -12,9 +12,9 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import envs  # noqa: F401
 from autonomy.types import UserError
-from envs.expert import Expert
-from envs.kitchen import Kitchen
-from envs.tasks import TASK_SETS, TASKS
+from envs.kitchen.expert import Expert
+from envs.kitchen.single import Kitchen
+from envs.kitchen.tasks import TASK_SETS, TASKS
 
 
 def make(name="kitchen-mixed", **options):

@@ -8,7 +8,7 @@ import pytest
 
 import envs  # noqa: F401  (registers the ids)
 from autonomy.types import UserError
-from envs.expert.lapses import Lapses
+from envs.kitchen.expert.lapses import Lapses
 
 INTENT = np.linspace(-0.5, 0.5, 9).astype(np.float32)
 

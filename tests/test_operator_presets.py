@@ -13,8 +13,8 @@ from stable_baselines3 import PPO
 from autonomy.types import Operator
 from envs.habits import Hesitant, Wandering
 from envs.imperfections import Biased, Delayed, DropOut, Laggy, Noisy
+from envs.kitchen.operator import ExpertOperator
 from envs.operators import (
-    ExpertOperator,
     HoldOperator,
     RandomOperator,
     ZeroOperator,
@@ -59,7 +59,7 @@ def test_there_are_no_other_presets() -> None:
 
 
 def test_the_expert_preset_demonstrates_as_the_recordings_do() -> None:
-    from envs.expert.recipe import Recipe
+    from envs.kitchen.expert.recipe import Recipe
 
     config, recipe = preset("expert"), Recipe()
     assert (config.speed, config.smooth, config.jitter) == (recipe.speed, recipe.smooth, recipe.jitter)

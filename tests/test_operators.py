@@ -13,16 +13,16 @@ from stable_baselines3 import PPO
 from autonomy.types import Array, Demonstrations, Episode, Operator, UserError
 from envs.habits import Hesitant, Wandering
 from envs.imperfections import Noisy
+from envs.kitchen.operator import ExpertOperator
+from envs.kitchen.tasks import TASK_SETS
+from envs.kitchen.world import make_kitchens
 from envs.operators import (
-    ExpertOperator,
     HoldOperator,
     PolicyOperator,
     RandomOperator,
     ReplayOperator,
     ZeroOperator,
 )
-from envs.tasks import TASK_SETS
-from envs.vector import make_kitchens
 from tests.operators import DIM, HELD, STATE_DIM, Plain, begin, states
 
 TASKS = TASK_SETS["mixed"]

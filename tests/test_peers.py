@@ -18,7 +18,7 @@ from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.knn import KNNAssistant
 from autonomy.budget import Budget
 from autonomy.checkpoint import load_assistant
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.density.masks import CardinalityMasks
 from autonomy.run_directory import RunDirectory
 from autonomy.train import train

@@ -37,7 +37,7 @@ TRAINED = ",".join(f"'{override}'" for override in [*TRAINING, "env.max_episode_
 ALWAYS = {
     "autonomy.data": [],
     "autonomy.train": ["evaluation.episodes=0", "threads=1"],
-    "envs.expert": ["--episodes=1", "--order-episodes=1", "--processes=1"],
+    "envs.kitchen.expert": ["--episodes=1", "--order-episodes=1", "--processes=1"],
     "eval.benchmark": [
         "training_seeds=[0]",
         "assistants=[bc]",
@@ -144,7 +144,7 @@ class Reader:
         assert module in ALWAYS, f"unknown program: python -m {module}"
         if (module == "eval.strip" and rendering_problem()) or (module == "eval.cockpit.film" and not browsers()):
             return
-        if module == "envs.expert":
+        if module == "envs.kitchen.expert":
             self.expert(arguments)
             return
         arguments = small(module, arguments, self.data_id)
@@ -157,11 +157,11 @@ class Reader:
 
     def expert(self, arguments: list[str]) -> None:
         """Two trials of its table: 31 of them, the least that it takes itself, are half a minute."""
-        from envs.expert import __main__, measure
+        from envs.kitchen.expert import __main__, measure
 
         plan = measure.plan
         self.monkeypatch.setattr(measure, "plan", lambda *options: plan(*options)[:2])
-        assert __main__.main(small("envs.expert", arguments, self.data_id)) == 0
+        assert __main__.main(small("envs.kitchen.expert", arguments, self.data_id)) == 0
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 
 from autonomy.types import UserError
-from envs.expert.lapses import Lapses
-from envs.expert.noise import ActionNoise
-from envs.expert.orders import MIXTURES
-from envs.expert.recipe import Recipe
-from envs.tasks import TASK_SETS, TASKS
+from envs.kitchen.expert.lapses import Lapses
+from envs.kitchen.expert.noise import ActionNoise
+from envs.kitchen.expert.orders import MIXTURES
+from envs.kitchen.expert.recipe import Recipe
+from envs.kitchen.tasks import TASK_SETS, TASKS
 
-RECORD = "from envs.expert.record import record_demonstrations as record; record(n_episodes=4, seed=3, processes=2)"
+RECORD = (
+    "from envs.kitchen.expert.record import record_demonstrations as record; record(n_episodes=4, seed=3, processes=2)"
+)
 
 
 def take(iterator, n):
@@ -77,7 +79,7 @@ def test_ids_name_the_recipe():
 def recorded(tmp_path_factory):
     """The same recipe, recorded by one process and by two, each into a store of its own."""
     pytest.importorskip("jax", reason="Minari's DataCollector needs the extra minari[create]")
-    from envs.expert.record import record_demonstrations
+    from envs.kitchen.expert.record import record_demonstrations
 
     stores = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -129,7 +131,7 @@ def test_recorded_actions_are_the_intent(dataset):
 
 
 def test_a_second_call_returns_at_once(dataset):
-    from envs.expert.record import record_demonstrations
+    from envs.kitchen.expert.record import record_demonstrations
 
     start = time.perf_counter()
     assert record_demonstrations(n_episodes=2, seed=5) == dataset.spec.dataset_id
@@ -137,7 +139,7 @@ def test_a_second_call_returns_at_once(dataset):
 
 
 def test_an_id_with_other_settings_is_refused(dataset):
-    from envs.expert.record import record_demonstrations
+    from envs.kitchen.expert.record import record_demonstrations
 
     with pytest.raises(UserError, match=r"other settings.*n_episodes"):
         record_demonstrations(dataset.spec.dataset_id, n_episodes=3, seed=5)
@@ -179,7 +181,7 @@ def test_a_killed_recording_leaves_no_half_data_set(tmp_path, root):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
         assert minari.list_local_datasets() == {}
-        from envs.expert.store import staging
+        from envs.kitchen.expert.store import staging
 
         with staging() as folder:
             assert list(tmp_path.glob(".recording-*")) == [folder]  # and what was left is cleared away

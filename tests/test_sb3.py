@@ -21,7 +21,7 @@ import envs  # noqa: F401  (registers the ids)
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_policy
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.types import Assistant, Operator, UserError
 from envs import REACH_STEPS
 from envs.reach import DIM, NEAR, STEP, Reach, ReachOperator

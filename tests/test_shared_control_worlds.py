@@ -9,9 +9,10 @@ from stable_baselines3.common.vec_env import SubprocVecEnv, VecMonitor
 from autonomy.channels import FixedChannels, RandomChannels
 from autonomy.types import Assistant, Channels, Operator
 from envs.imperfections import Noisy
-from envs.operators import ExpertOperator, RandomOperator
+from envs.kitchen.operator import ExpertOperator
+from envs.kitchen.world import make_kitchens
+from envs.operators import RandomOperator
 from envs.shared_control import SharedControl
-from envs.vector import make_kitchens
 from tests.drift import DIM, Drift, Scripted, drifts, play
 
 

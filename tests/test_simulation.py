@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.expert import Expert
-from envs.kitchen import Kitchen
-from envs.simulation import KitchenEnv, Simulation
-from envs.tasks import TASK_SETS
+from envs.kitchen.expert import Expert
+from envs.kitchen.simulation import KitchenEnv, Simulation
+from envs.kitchen.single import Kitchen
+from envs.kitchen.tasks import TASK_SETS
 
 MIXED = TASK_SETS["mixed"]
 

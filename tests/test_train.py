@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.checkpoint import load_assistant
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.run_directory import RunDirectory
 from autonomy.train import train
 from autonomy.types import UserError

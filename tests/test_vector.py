@@ -12,7 +12,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 import envs  # noqa: F401
 from autonomy.types import UserError
-from envs.vector import make_kitchens
+from envs.kitchen.world import make_kitchens
 
 
 def test_shapes_and_options_reach_every_kitchen():

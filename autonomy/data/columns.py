@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.data.labels import Labels
-from autonomy.types import Episode, UserError
+from autonomy.data.source import Recording
+from autonomy.types import UserError
 
 Names = str | Sequence[str]
 
@@ -31,17 +32,17 @@ def columns(where: str, kind: str, names: Names, read: Callable[[str], NDArray[A
                 f"{where}: {name} has shape {array.shape} and type {array.dtype}; {kind} are vectors of numbers "
                 "(N, width), images and texts are not supported"
             )
-        parts.append(array.reshape(len(array), -1))
+        parts.append(array if array.ndim == 2 else array[:, None])
     if len({len(part) for part in parts}) > 1:
         raise UserError(f"{where}: the arrays of {kind} have {', '.join(str(len(part)) for part in parts)} rows")
     return np.concatenate(parts, axis=1)
 
 
-def episodes(
-    states: NDArray[Any], actions: NDArray[Any], stops: Iterable[int], labels: Labels | None
-) -> Iterator[tuple[Episode, Labels | None]]:
+def recordings(
+    where: str, states: NDArray[Any], actions: NDArray[Any], stops: Iterable[int], labels: Labels | None
+) -> Iterator[Recording]:
     """The episodes that end before the rows `stops`, in order, with their labels; those of no step are left out."""
-    for start, stop in itertools.pairwise([0, *stops]):
+    for number, (start, stop) in enumerate(itertools.pairwise([0, *stops])):
         if stop > start:
-            own, moves = (np.ascontiguousarray(array[start:stop], np.float32) for array in (states, actions))
-            yield Episode(own, moves), labels and labels.part(start, stop)
+            own = labels and labels.part(start, stop)
+            yield Recording(f"{where}, episode {number}", states[start:stop], actions[start:stop], own)

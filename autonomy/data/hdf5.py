@@ -11,10 +11,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from autonomy.data.columns import Names, columns, episodes
+from autonomy.data.columns import Names, columns, recordings
 from autonomy.data.labels import Labels, check_key, check_labels
-from autonomy.data.source import make_demonstrations, paths_of
-from autonomy.types import Demonstrations, Episode, UserError
+from autonomy.data.source import Reading, Recording, paths_of, read_all
+from autonomy.types import Demonstrations, UserError
 
 ENDS = ("terminals", "timeouts")
 
@@ -24,8 +24,9 @@ class HDF5Source:
 
     `states` and `actions` name datasets (N, width) or (N,), in groups as in `infos/qpos`; several of them are laid side
     by side. An episode ends after a row in which `terminals` (N,) or `timeouts` (N,) is not 0; rows after the last end
-    are an episode too. `intents` names labels (N,), see `own_labels`. Actions are in the robot's units. `load` raises
-    `UserError` for files that are missing or damaged, and for datasets that are missing or of another shape.
+    are an episode too. `intents` names labels (N,), see `own_labels`; `reading` is how a world reads its recordings,
+    None where nothing is known but the numbers. Actions are in the robot's units. `load` raises `UserError` for files
+    that are missing or damaged, and for datasets that are missing or of another shape.
     """
 
     def __init__(
@@ -34,17 +35,19 @@ class HDF5Source:
         states: Names = "observations",
         actions: Names = "actions",
         intents: str | None = None,
+        reading: Reading | None = None,
     ) -> None:
-        self._files = paths_of("hdf5", path)
+        self._files, self._reading = paths_of(path), reading
         self._states, self._actions, self._intents = states, actions, check_key(intents)
 
     def load(self) -> Demonstrations:
         """Every episode of every file, in order. Raises `UserError` when no file holds the labels asked for."""
-        pairs = [pair for file in self._files for pair in self._episodes(file)]
-        check_found(self._files, self._intents, [labels for _, labels in pairs])
-        return make_demonstrations(pairs, (), "hdf5: " + ", ".join(file.name for file in self._files), {})
+        found = [recording for file in self._files for recording in self._recordings(file)]
+        check_found(self._files, self._intents, [recording.labels for recording in found])
+        source = "hdf5: " + ", ".join(file.name for file in self._files)
+        return read_all(found, source, self._reading, self._intents)
 
-    def _episodes(self, file: Path) -> Iterator[tuple[Episode, Labels | None]]:
+    def _recordings(self, file: Path) -> Iterator[Recording]:
         with opened(file) as content:
             states = columns(str(file), "states", self._states, lambda name: dataset(content, name))
             actions = columns(str(file), "actions", self._actions, lambda name: dataset(content, name))
@@ -56,8 +59,10 @@ class HDF5Source:
                 f"{file}: {len(states)} states, {len(actions)} actions and {' and '.join(found) or 'no ends'}; a row "
                 "has one of each, and an episode ends where terminals (N,) or timeouts (N,) is not 0"
             )
+        if not len(actions):
+            raise UserError(f"{file} holds no row; a row is a step, and there must be one")
         labels = None if self._intents is None else own_labels(file, self._intents, len(actions))
-        return episodes(states, actions, stops_of(found), labels)
+        return recordings(str(file), states, actions, stops_of(found), labels)
 
 
 def stops_of(ends: dict[str, NDArray[Any]]) -> list[int]:

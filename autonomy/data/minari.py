@@ -1,4 +1,4 @@
-"""Kitchen demonstrations from the local Minari store, downloaded only when asked."""
+"""Demonstrations from the local Minari store, downloaded only when asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import minari
@@ -17,18 +17,9 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from minari.storage.remotes import DEFAULT_REMOTE
 from numpy.typing import NDArray
 
-from autonomy.checks import choice
-from autonomy.data import kitchen
 from autonomy.data.labels import Labels, check_key, check_labels
-from autonomy.data.source import (
-    check_actions,
-    check_observations,
-    concerns_of,
-    make_demonstrations,
-    make_episode,
-    next_tasks,
-)
-from autonomy.types import ActionBox, Demonstrations, Episode, UserError
+from autonomy.data.source import Reading, Recording, read_all
+from autonomy.types import Demonstrations, UserError
 
 CONNECTION_SECONDS = 5.0
 SHORTEST_EPISODE = 2
@@ -36,26 +27,30 @@ SHORTEST_EPISODE = 2
 _HOSTS = {"hf": "https://huggingface.co", "gcp": "https://storage.googleapis.com"}
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError)
 """What Minari and h5py raise for data sets that are incomplete, damaged or of another version."""
+Stored = tuple[Any, Any, Mapping[str, Any]]
+"""Observations, actions and infos of an episode."""
 
 
 class MinariSource:
-    """Kitchen demonstrations from a Minari data set.
+    """Demonstrations of any robot from a Minari data set whose observations are vectors, or a Dict of them.
 
-    Observations are (59,) or (30,), flat or under "observation" in a dict; `obs`: "pose" (30) or "full" (59). Rewards
-    are never read: what an episode completed is worked out from the object positions. Episodes of length 1 are dropped.
-    With `download`, a set that the local store lacks is fetched first. Labels are the task completed next, from the
-    object positions too, or the set's own: the step infos that `intents` names (LeRobot's are `task_index`), (T,) or
-    (T + 1,) whole numbers, -1 for none; episodes that lack them have no labels. Raises `UserError` for an unusable id,
-    task or `obs`.
+    `keys` are the parts of a Dict that are read, laid end to end in this order; None: all of them, in theirs. `intents`
+    names the step infos that are labels (LeRobot's are `task_index`): (T,) or (T + 1,) whole numbers, -1 for none;
+    episodes that lack them have no labels. `reading` is how a world reads its recordings, None where nothing is known
+    but the numbers. Episodes of length 1 are dropped. With `download`, a set that the local store lacks is fetched
+    first. Raises `UserError` for an unusable id, and `load` for a set that is missing, damaged, or of another kind.
     """
 
     def __init__(
-        self, id: str, tasks: Iterable[str], obs: str = "pose", download: bool = False, intents: str | None = None
+        self,
+        id: str,
+        keys: Sequence[str] | None = None,
+        download: bool = False,
+        intents: str | None = None,
+        reading: Reading | None = None,
     ) -> None:
-        self._id = _check_id(id)
-        self._tasks = kitchen.check_tasks(tasks)
-        self._obs = choice("obs", obs, kitchen.OBSERVATIONS)
-        self._download = download
+        self._id, self._keys = _check_id(id), None if keys is None else list(keys)
+        self._download, self._reading = download, reading
         self._intents = check_key(intents)
 
     def load(self) -> Demonstrations:
@@ -67,32 +62,29 @@ class MinariSource:
                     "data.download=true fetches it from Minari's server"
                 )
             _fetch(self._id)
-        concerns = concerns_of(self._intents, self._obs)
-        box = ActionBox.unit(kitchen.ACTION_DIM)
-        return make_demonstrations(self._episodes(), self._tasks, f"minari: {self._id}", concerns, box)
+        stored = list(_stored(self._id))
+        keys = self._keys or next((list(seen) for seen, _, _ in stored if isinstance(seen, Mapping)), None)
+        source = f"minari: {self._id}" + (f" ({', '.join(keys)})" if keys else "")
+        return read_all(self._recordings(stored, keys), source, self._reading, self._intents)
 
-    def _episodes(self) -> Iterator[tuple[Episode, Labels | None]]:
+    def _recordings(self, stored: Sequence[Stored], keys: Sequence[str] | None) -> Iterator[Recording]:
         infos: set[str] = set()
-        for number, (observations, actions, info) in enumerate(_stored(self._id)):
+        for number, (observations, actions, info) in enumerate(stored):
             where = f"Minari data set {self._id}, episode {number}"
-            _check_shapes(where, observations, actions, self._obs)
-            check_actions(where, actions)
-            check_observations(where, observations)
+            states, moves = _vectors(where, observations, keys), _actions(where, actions)
+            if len(states) != len(moves) + 1:
+                raise UserError(f"{where}: {len(states)} observations and {len(moves)} actions; there is one more")
             infos |= info.keys()
-            if len(actions) >= SHORTEST_EPISODE:
-                yield make_episode(observations, actions, self._obs), self._labels(where, observations, info)
+            if len(moves) >= SHORTEST_EPISODE:
+                yield Recording(where, states, moves, self._labels(where, len(moves), info))
         if self._intents is not None and self._intents not in infos:
             raise UserError(
                 f"no episode of Minari data set {self._id} has infos {self._intents!r}; "
                 f"data.intents names one of: {', '.join(sorted(infos)) or 'none are there'}"
             )
 
-    def _labels(self, where: str, observations: NDArray[Any], info: Mapping[str, Any]) -> Labels | None:
-        """The labels of an episode of T steps with `observations` (T + 1, S)."""
-        steps = len(observations) - 1
-        if self._intents is None:
-            return next_tasks(observations, steps)
-        if self._intents not in info:
+    def _labels(self, where: str, steps: int, info: Mapping[str, Any]) -> Labels | None:
+        if self._intents is None or self._intents not in info:
             return None
         column = np.asarray(info[self._intents])
         return check_labels(f"{where}: infos {self._intents!r}", column, [steps, steps + 1]).part(0, steps)
@@ -113,29 +105,41 @@ def _choices() -> str:
     return f"the ids that are there: {ids}"
 
 
-def _stored(id: str) -> Iterator[tuple[NDArray[Any], NDArray[Any], Mapping[str, Any]]]:
+def _stored(id: str) -> Iterator[Stored]:
     """Observations, actions and infos of each episode. Raises `UserError` for a damaged data set."""
     try:
         for episode in minari.load_dataset(id):
-            observations = episode.observations
-            if isinstance(observations, dict):
-                observations = observations["observation"]
-            yield np.asarray(observations), np.asarray(episode.actions), episode.infos or {}
+            yield episode.observations, episode.actions, episode.infos or {}
     except _DAMAGED as error:
         if isinstance(error, UserError):
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"Minari data set {id} is damaged or no kitchen set ({reason}); {_choices()}") from error
+        raise UserError(f"Minari data set {id} is damaged ({reason}); {_choices()}") from error
 
 
-def _check_shapes(where: str, observations: NDArray[Any], actions: NDArray[Any], obs: str) -> None:
-    dims = (kitchen.FULL_DIM,) if obs == "full" else (kitchen.POSE_DIM, kitchen.FULL_DIM)
-    steps = len(actions)
-    if actions.shape != (steps, kitchen.ACTION_DIM) or observations.shape not in [(steps + 1, dim) for dim in dims]:
+def _vectors(where: str, observations: Any, keys: Sequence[str] | None) -> NDArray[Any]:
+    """The observations of an episode as vectors (T + 1, S)."""
+    parts = observations if isinstance(observations, Mapping) else {"observation": observations}
+    if unknown := [key for key in keys or () if key not in parts]:
+        raise UserError(f"{where}: no observation {unknown[0]!r}; data.keys names some of {', '.join(parts)}")
+    return np.concatenate([_numbers(where, f"observation {key}", parts[key]) for key in keys or parts], axis=1)
+
+
+def _actions(where: str, actions: Any) -> NDArray[Any]:
+    moves = np.asarray(actions) if not isinstance(actions, Mapping) else np.empty(0, object)
+    if moves.dtype.kind == "i" or moves.dtype == object:
+        raise UserError(f"{where}: actions are discrete or no vectors; supported are vectors of numbers (T, D)")
+    return _numbers(where, "actions", moves)
+
+
+def _numbers(where: str, what: str, rows: Any) -> NDArray[Any]:
+    array = np.empty(0, object) if isinstance(rows, Mapping | tuple) else np.asarray(rows)
+    if array.dtype.kind not in "fiu" or array.ndim != 2:
         raise UserError(
-            f"{where}: observations {observations.shape} and actions {actions.shape}; valid shapes with obs={obs} are "
-            f"(T + 1, {' or '.join(map(str, dims))}) and (T, {kitchen.ACTION_DIM})"
+            f"{where}: {what} have shape {array.shape} and type {array.dtype}; supported are vectors of numbers, "
+            "(steps, width), no images and no texts"
         )
+    return array
 
 
 def _fetch(id: str) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autonomy.data.columns import Names, columns, episodes
+from autonomy.data.columns import Names, columns, recordings
 from autonomy.data.labels import Labels, check_key, check_labels
-from autonomy.data.source import make_demonstrations, paths_of
-from autonomy.types import Demonstrations, Episode, UserError
+from autonomy.data.source import Reading, Recording, paths_of, read_all
+from autonomy.types import Demonstrations, UserError
 
 
 class NpzSource:
@@ -22,8 +22,9 @@ class NpzSource:
     `states` and `actions` name arrays (N, width) or (N,), several of them are laid side by side; `ends` names (E,), the
     number of rows up to the end of each episode, as Diffusion Policy's `episode_ends`; a file without it is one
     episode. `intents` names labels (N,), whole numbers, -1 for none, with their names in an array of that name with
-    `_names` appended, or else 0, 1, ... Actions are in the robot's units. Objects are never unpickled. `load` raises
-    `UserError` for files that are missing or damaged, and for arrays that are missing or of another shape.
+    `_names` appended, or else 0, 1, ... `reading` is how a world reads its recordings, None where nothing is known but
+    the numbers. Actions are in the robot's units. Objects are never unpickled. `load` raises `UserError` for files that
+    are missing or damaged, and for arrays that are missing or of another shape.
     """
 
     def __init__(
@@ -33,16 +34,18 @@ class NpzSource:
         actions: Names = "actions",
         ends: str = "episode_ends",
         intents: str | None = None,
+        reading: Reading | None = None,
     ) -> None:
-        self._files = paths_of("npz", path)
+        self._files, self._reading = paths_of(path), reading
         self._states, self._actions, self._ends, self._intents = states, actions, ends, check_key(intents)
 
     def load(self) -> Demonstrations:
         """Every episode of every file, in order."""
-        pairs = [pair for file in self._files for pair in self._episodes(file)]
-        return make_demonstrations(pairs, (), "npz: " + ", ".join(file.name for file in self._files), {})
+        found = [recording for file in self._files for recording in self._recordings(file)]
+        source = "npz: " + ", ".join(file.name for file in self._files)
+        return read_all(found, source, self._reading, self._intents)
 
-    def _episodes(self, file: Path) -> Iterator[tuple[Episode, Labels | None]]:
+    def _recordings(self, file: Path) -> Iterator[Recording]:
         arrays = _read(file)
         states = columns(str(file), "states", self._states, arrays.get)
         actions = columns(str(file), "actions", self._actions, arrays.get)
@@ -54,7 +57,7 @@ class NpzSource:
             raise UserError(
                 f"{file}: {self._ends} must be whole numbers that grow up to {len(actions)}, the number of rows"
             )
-        return episodes(states, actions, stops.tolist(), self._labels(file, arrays, len(actions)))
+        return recordings(str(file), states, actions, stops.tolist(), self._labels(file, arrays, len(actions)))
 
     def _labels(self, file: Path, arrays: dict[str, NDArray[Any]], rows: int) -> Labels | None:
         if self._intents is None:

@@ -14,7 +14,8 @@ from typing import TypeVar
 import pandas as pd
 from omegaconf import DictConfig
 
-from autonomy.cli import CONFIGS, main
+from autonomy.cli import main
+from autonomy.configs import CONFIGS
 from autonomy.run_directory import atomic_write
 from eval.benchmark.cells import play_all, read_all
 from eval.benchmark.frame import frame, of_people

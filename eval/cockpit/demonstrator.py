@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from autonomy.types import UserError
-from envs.expert import Expert
-from envs.simulation import DIM
+from envs.kitchen.expert import Expert
+from envs.kitchen.tasks import ACTION_DIM
 from eval.cockpit.devices import Clock, Command
 
 SPEED, RETRIES = 0.6, 20
@@ -28,7 +28,7 @@ class Demonstrator:
         self._order, self._width, self._seed, self._clock = tuple(order), width, seed, clock
         self._expert: Expert | None = None
         self._time = 0.0
-        if width != DIM:
+        if width != ACTION_DIM:
             raise UserError("the demonstrator moves joints; use it with steering=joints")
 
     def read(self) -> Command:

@@ -12,7 +12,7 @@ import numpy as np
 
 from autonomy.checks import choice, number, whole
 from autonomy.types import Array, UserError
-from envs.simulation import DIM
+from envs.kitchen.tasks import ACTION_DIM
 
 SILENCE = 0.5
 """Seconds without a sign of life after which the operator's dimensions hold still."""
@@ -157,7 +157,7 @@ def _key(name: str, where: Sequence[int], width: int) -> tuple[int, int]:
 def steered(what: str, index: int, width: int) -> int:
     """The index itself. One beyond the `width` things that are steered is left out by who asks, so that a preset for
     the joints serves for the hand too. Raises `UserError` for one that nothing has."""
-    most = max(width, DIM)
+    most = max(width, ACTION_DIM)
     if whole(f"the index that {what} moves", index, 0) >= most:
         raise UserError(f"{what} moves index {index}, but only 0 to {most - 1} can be steered")
     return index

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 
 _KEPT = 1000
 

@@ -11,8 +11,8 @@ import numpy as np
 import viser
 from mjviser import ViserMujocoScene
 
-from envs.expert.actuation import REACH
-from envs.simulation import Vectors
+from envs.kitchen.expert.actuation import REACH
+from envs.kitchen.simulation import Vectors
 from eval.cockpit import panel
 from eval.cockpit.bars import Bars
 from eval.cockpit.cockpit import Cockpit

@@ -16,7 +16,7 @@ from minari.dataset.step_data import StepData
 from numpy.typing import NDArray
 
 from autonomy.types import Array
-from envs.kitchens import OBSERVATIONS, pose_of
+from envs.kitchen.tasks import OBSERVATIONS, pose_of
 from eval.cockpit.wishes import NOT_TOLD, Belief
 
 Note = Mapping[str, NDArray[Any]]

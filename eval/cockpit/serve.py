@@ -17,11 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import choice, whole
-from autonomy.cli import CONFIGS
+from autonomy.configs import CONFIGS
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
-from envs.kitchens import NOISE
-from envs.tasks import TASK_SETS
+from envs.kitchen.kitchens import NOISE
+from envs.kitchen.tasks import TASK_SETS
 from eval.cockpit.cockpit import Choices, Cockpit
 from eval.cockpit.steering import Hand, Joints, Steering
 from eval.cockpit.trial import Trial

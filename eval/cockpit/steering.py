@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from autonomy.types import Array, Mask
-from envs.expert.actuation import arm_action, sag
+from envs.kitchen.expert.actuation import arm_action, sag
 
 HAND_SPEED = 0.35
 """Metres a second that a full command asks of the hand."""

@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from autonomy.checks import choice, number, whole
-from autonomy.cli import CONFIGS, main
+from autonomy.cli import main
+from autonomy.configs import CONFIGS
 from autonomy.types import UserError
 from envs.parallel import imap_episodes
 from eval.density import cell

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.cockpit.browser import browser_path, onlookers
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.serve import compose_cockpit, serving

@@ -23,7 +23,7 @@ from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import CompletionProtocol
 from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.persistence import Persistence
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.speed.timing import Row, medians
 
 STATE, DIM, HELD = 30, 9, 3

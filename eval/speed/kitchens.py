@@ -11,9 +11,9 @@ import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
 from autonomy.types import Array
-from envs.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.world import KitchenVecEnv, make_kitchens
 from envs.parallel import available_cores
-from envs.vector import KitchenVecEnv, make_kitchens
 from eval.speed.timing import Row, medians
 
 N = 16

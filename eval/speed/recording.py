@@ -7,9 +7,9 @@ import tempfile
 import time
 from unittest.mock import patch
 
-from envs.expert.recipe import Recipe
-from envs.expert.studio import record_take
-from envs.simulation import Simulation
+from envs.kitchen.expert.recipe import Recipe
+from envs.kitchen.expert.studio import record_take
+from envs.kitchen.simulation import Simulation
 from eval.speed.timing import Row
 
 EPISODES = 8

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.expert.geometry import Vector
+from envs.kitchen.expert.geometry import Vector
 
 CONTROL_PERIOD = 0.08
 """Seconds a decision: 40 simulation steps of 2 ms."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.expert.doors import DOOR_AJAR
-from envs.expert.geometry import Pose, Vector, about_z, hand_rotation
-from envs.expert.phases import CLOSED, COME, Aim, Jitter, Phase, Task, Test, from_start, near, retreat
-from envs.expert.scene import Scene
+from envs.kitchen.expert.doors import DOOR_AJAR
+from envs.kitchen.expert.geometry import Pose, Vector, about_z, hand_rotation
+from envs.kitchen.expert.phases import CLOSED, COME, Aim, Jitter, Phase, Task, Test, from_start, near, retreat
+from envs.kitchen.expert.scene import Scene
 
 _HALF_BAR, _HALF_FINGER = 0.014, 0.017
 """Half widths (m) of a knob's bar and of the closed fingers."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from envs.expert.doors import DOOR_AJAR, Door, SlidingDoor
-from envs.expert.kettle import Kettle
-from envs.expert.phases import CLOSED, COME, Phase, Task, from_start
-from envs.expert.scene import Scene
-from envs.expert.servo import REST
-from envs.expert.switches import Knob, Lever
+from envs.kitchen.expert.doors import DOOR_AJAR, Door, SlidingDoor
+from envs.kitchen.expert.kettle import Kettle
+from envs.kitchen.expert.phases import CLOSED, COME, Phase, Task, from_start
+from envs.kitchen.expert.scene import Scene
+from envs.kitchen.expert.servo import REST
+from envs.kitchen.expert.switches import Knob, Lever
 
 MICROWAVE = Door(
     "microwave",

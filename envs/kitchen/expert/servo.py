@@ -6,10 +6,10 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from autonomy.types import Mask
-from envs.expert.actuation import CONTROL_PERIOD, arm_action, finger_action, sag, velocity_bounds
-from envs.expert.geometry import Pose, Vector, capped, rotation_vector
-from envs.expert.phases import Phase
-from envs.expert.scene import Scene
+from envs.kitchen.expert.actuation import CONTROL_PERIOD, arm_action, finger_action, sag, velocity_bounds
+from envs.kitchen.expert.geometry import Pose, Vector, capped, rotation_vector
+from envs.kitchen.expert.phases import Phase
+from envs.kitchen.expert.scene import Scene
 
 REST = np.array([0.148, -1.755, 1.844, -2.477, 0.260, 0.713, 1.595])
 """The arm's posture at reset (rad), towards which spare motion is used."""

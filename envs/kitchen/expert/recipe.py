@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from autonomy.types import UserError
-from envs.expert.lapses import Lapses
-from envs.expert.noise import ActionNoise
-from envs.expert.orders import MIXTURES
+from envs.kitchen.expert.lapses import Lapses
+from envs.kitchen.expert.noise import ActionNoise
+from envs.kitchen.expert.orders import MIXTURES
 
 GENERATOR_VERSION = 1
 """Raise it whenever the expert, the mixtures or the noise change what is recorded."""

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from autonomy.types import Array, UserError
 from envs import MAX_EPISODE_STEPS
-from envs.expert.actuation import CONTROL_PERIOD
-from envs.kitchens import Kitchens
+from envs.kitchen.expert.actuation import CONTROL_PERIOD
+from envs.kitchen.kitchens import Kitchens
+from envs.kitchen.tasks import TASK_SETS
 from envs.parallel import available_cores
-from envs.tasks import TASK_SETS
 from envs.world import Moved, Score, World, at_least_one
 
 JOINTS = (*(f"joint {number}" for number in range(1, 8)), "finger 1", "finger 2")
@@ -92,18 +92,21 @@ def make_kitchens(
     tasks: Sequence[str] | None = None,
     max_episode_steps: int | None = None,
     threads: int | None = None,
+    size: int | None = None,
     **options: Any,
 ) -> KitchenVecEnv:
     """`n` kitchens in this process: observations (n, 30) or (n, 59), actions (n, 9).
 
     `tasks` (any of the seven) takes precedence over `task_set` ("mixed", "partial", "complete"); `max_episode_steps`
-    is 280 unless told; the physics runs on `threads` threads (default: all cores), which changes no result. `options`
-    are those of `Kitchens`: `obs`, `noise`, `perturbed_start`, `render_mode`, ... Every episode's seed is
-    `reset_infos[i]["seed"]`. Raises `UserError` for an unknown name.
+    is 280 unless told; the physics runs on `threads` threads (default: all cores), which changes no result. Frames are
+    squares of `size` pixels. `options` are those of `Kitchens`: `obs`, `noise`, `perturbed_start`, `render_mode`, ...
+    Every episode's seed is `reset_infos[i]["seed"]`. Raises `UserError` for an unknown name.
     """
     if tasks is None and task_set not in TASK_SETS:
         raise UserError(f"unknown task set {task_set!r}; the valid ones are {', '.join(TASK_SETS)}")
     at_least_one("the number of kitchens", n)
     limit = at_least_one("max_episode_steps", MAX_EPISODE_STEPS if max_episode_steps is None else max_episode_steps)
     options["threads"] = threads or available_cores()
+    if size is not None:
+        options |= {"width": size, "height": size}
     return KitchenVecEnv(n, limit, tasks=TASK_SETS[str(task_set)] if tasks is None else tuple(tasks), **options)

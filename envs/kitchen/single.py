@@ -9,8 +9,8 @@ import mujoco
 import numpy as np
 
 from autonomy.types import Array
-from envs.kitchens import RENDER_MODES, Kitchens
-from envs.simulation import DIM
+from envs.kitchen.kitchens import RENDER_MODES, Kitchens
+from envs.kitchen.tasks import ACTION_DIM
 
 
 class Kitchen(gymnasium.Env[Array, Array]):
@@ -27,7 +27,7 @@ class Kitchen(gymnasium.Env[Array, Array]):
         self._kitchens = Kitchens(1, **options)
         self.tasks, self.render_mode = self._kitchens.tasks, self._kitchens.render_mode
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self._kitchens.width,), np.float32)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (DIM,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (ACTION_DIM,), np.float32)
 
     @property
     def model(self) -> mujoco.MjModel:

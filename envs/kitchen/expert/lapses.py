@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from autonomy.types import Array, Mask, UserError
-from envs.expert.expert import Expert
-from envs.tasks import TASKS
+from envs.kitchen.expert.expert import Expert
+from envs.kitchen.tasks import TASKS
 
 _PARTS = (slice(0, 3), slice(0, 4), slice(4, 7), slice(0, 7), slice(7, 9), slice(4, 9))
 """What an assistant that errs may hold: base, shoulder, wrist, arm, fingers, hand."""

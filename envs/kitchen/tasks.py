@@ -6,7 +6,7 @@ joint positions (rad; the fingers in m) and the 21 object positions (rad, m; the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from autonomy.types import UserError
 
-POSE_DIM, FULL_DIM, ACTION_DIM = 30, 59, 9
-OBSERVATIONS = ("pose", "full")
+ACTION_DIM = 9
+"""Action dimensions: seven joints of the arm and two fingers."""
+OBSERVATIONS = {"pose": 30, "full": 59}
+"""How wide each kind of observation is: the pose, or 9 joint positions and velocities, 21 and 20 of the objects."""
+_POSE = np.r_[0:9, 18:39]
+"""The pose in a full observation."""
 THRESHOLD = 0.3
 """A task is done when the Euclidean distance of its positions to its goal is below this."""
 GOALS: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
@@ -29,24 +33,36 @@ GOALS: Mapping[str, tuple[tuple[int, ...], tuple[float, ...]]] = {
 }
 """Task -> the positions in a pose that decide it, and their goal."""
 TASKS = tuple(GOALS)
+TASK_SETS: dict[str, tuple[str, ...]] = {
+    "mixed": ("microwave", "kettle", "bottom burner", "light switch"),
+    "partial": ("microwave", "kettle", "light switch", "slide cabinet"),
+    "complete": ("microwave", "kettle", "light switch", "slide cabinet"),
+}
 
 
 def check_tasks(tasks: Iterable[str]) -> tuple[str, ...]:
-    """The tasks as a tuple. Raises `UserError` for an unknown one, and for none."""
+    """The tasks as given. Raises `UserError` for an unknown name, a repeated one or none at all."""
     tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
-    if not tasks:
-        raise UserError(f"tasks are none at all; the valid tasks are {', '.join(TASKS)}")
-    unknown = [task for task in tasks if task not in GOALS]
+    unknown = [task for task in tasks if task not in TASKS]
     if unknown:
         raise UserError(f"unknown task {unknown[0]!r}; the valid tasks are {', '.join(TASKS)}")
+    if not tasks or len(set(tasks)) != len(tasks):
+        raise UserError(f"tasks {list(tasks)} must be one or more different ones of {', '.join(TASKS)}")
     return tasks
 
 
-def poses(observations: NDArray[Any]) -> NDArray[Any]:
-    """The poses (T, 30) in observations (T, 30), which are poses already, or (T, 59): robot q, dq, objects' q, dq."""
-    if observations.shape[1] == POSE_DIM:
-        return observations
-    return np.concatenate([observations[:, 0:9], observations[:, 18:39]], axis=1)
+def resolve_tasks(tasks: str | Sequence[str]) -> tuple[str, ...]:
+    """A task set's name or a list of tasks -> tasks in canonical order. Raises `UserError` for an unknown name."""
+    if isinstance(tasks, str):
+        if tasks not in TASK_SETS:
+            raise UserError(f"unknown task set {tasks!r}; the valid ones are {', '.join(TASK_SETS)}")
+        tasks = TASK_SETS[tasks]
+    return tuple(sorted(check_tasks(tasks), key=TASKS.index))
+
+
+def pose_of(observations: NDArray[Any]) -> NDArray[Any]:
+    """The poses (..., 30) in observations (..., 30), which are poses already, or (..., 59)."""
+    return observations if observations.shape[-1] == OBSERVATIONS["pose"] else observations[..., _POSE]
 
 
 def concerns(obs: str) -> dict[str, tuple[int, ...]]:

@@ -14,10 +14,10 @@ from scipy.stats import binomtest
 
 import envs
 from autonomy.types import Array
-from envs.expert.expert import Expert
-from envs.expert.noise import ActionNoise, perturbed_action
+from envs.kitchen.expert.expert import Expert
+from envs.kitchen.expert.noise import ActionNoise, perturbed_action
+from envs.kitchen.tasks import TASK_SETS, TASKS, resolve_tasks
 from envs.parallel import map_episodes
-from envs.tasks import TASK_SETS, TASKS, resolve_tasks
 
 PERTURBATION = ActionNoise()
 

@@ -1,4 +1,4 @@
-"""`python -m envs.expert`: the expert's success table; with `--video FILE`, a film of one episode instead."""
+"""`python -m envs.kitchen.expert`: the expert's success table; with `--video FILE`, a film of one episode instead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _share(text: str) -> float:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m envs.expert", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m envs.kitchen.expert", description=__doc__)
     parser.add_argument("--episodes", type=_count, default=50, help="perturbed episodes of each single task")
     parser.add_argument("--order-episodes", type=_count, default=3, help="of each of the 24 orders of the four tasks")
     parser.add_argument("--seed", type=_seed, default=0, help="seed of the first episode")
@@ -55,8 +55,8 @@ def _film(path: Path, seed: int, speed: float, smooth: float, jitter: float) -> 
     if problem is not None:
         print(problem)
         return
-    from envs.expert.film import film
-    from envs.expert.measure import Style
+    from envs.kitchen.expert.film import film
+    from envs.kitchen.expert.measure import Style
 
     film(path, seed, Style(speed, smooth, jitter))
     print(f"video: {path}")
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.video is not None:
             _film(options.video, options.seed, options.speed, options.smooth, options.jitter)
             return 0
-        from envs.expert.measure import Style, measure, plan, table
+        from envs.kitchen.expert.measure import Style, measure, plan, table
 
         style = Style(options.speed, options.smooth, options.jitter)
         trials = plan(options.episodes, options.order_episodes, options.seed, style)

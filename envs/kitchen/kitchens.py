@@ -14,16 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autonomy.types import Array, UserError
-from envs.simulation import DIM, Simulation, Vectors
-from envs.tasks import TASKS, resolve_tasks
+from envs.kitchen.simulation import Simulation, Vectors
+from envs.kitchen.tasks import ACTION_DIM, OBSERVATIONS, TASKS, pose_of, resolve_tasks
 
 NOISE = {"v1": 0.01, "d4rl": 0.1}
 """Robot noise ratio: times the config's amplitude of 0.1 rad, so joint readings are off by up to 0.001 or 0.01 rad."""
-OBSERVATIONS = {"pose": 30, "full": 59}
 RENDER_MODES = ("human", "rgb_array", "depth_array")
 START_SIGMA, START_STEPS, _ARM = 0.3, 4, 7
-_POSE = np.r_[0:9, 18:39]
-"""Positions of the robot and of the objects."""
 _START_STREAM = 1
 """Keeps the draws of the perturbed start apart from the simulator's noise, which has the same episode seed."""
 
@@ -38,11 +35,6 @@ def _render_fast(model: mujoco.MjModel) -> None:
     """Neither shadows nor multisampling: a twentieth of the time per frame without a GPU, and the same physics."""
     model.vis.quality.shadowsize = 0
     model.vis.quality.offsamples = 0
-
-
-def pose_of(observations: NDArray[Any]) -> NDArray[Any]:
-    """The observation "pose" (..., 30) in the full one (..., 59)."""
-    return observations[..., _POSE]
 
 
 class Kitchens:
@@ -95,8 +87,8 @@ class Kitchens:
 
         Raises `ValueError` unless the actions are 9 finite numbers for each row; they are clipped to [-1, 1].
         """
-        if np.shape(actions) != (len(rows), DIM) or not np.isfinite(actions).all():
-            raise ValueError(f"an action is {DIM} finite numbers, got {actions!r}")
+        if np.shape(actions) != (len(rows), ACTION_DIM) or not np.isfinite(actions).all():
+            raise ValueError(f"an action is {ACTION_DIM} finite numbers, got {actions!r}")
         observations = self.simulation.step(rows, actions)
         new = self.simulation.reached(rows) & ~self._done[rows]
         self._done[rows] |= new
@@ -122,11 +114,11 @@ class Kitchens:
 
     def _visible(self, observations: Vectors) -> Array:
         """Fresh float32 vectors (R, S)."""
-        return (pose_of(observations) if self.width == len(_POSE) else observations).astype(np.float32)
+        return (pose_of(observations) if self.width == OBSERVATIONS["pose"] else observations).astype(np.float32)
 
     def _perturb(self, rows: Sequence[int], seeds: Sequence[int]) -> Vectors:
         """Random arm actions before the episodes begin; they go through the simulator, so the starts are valid ones."""
-        actions = np.zeros((START_STEPS, len(rows), DIM))
+        actions = np.zeros((START_STEPS, len(rows), ACTION_DIM))
         for i, seed in enumerate(seeds):
             rng = np.random.default_rng([seed, _START_STREAM])
             actions[:, i, :_ARM] = rng.normal(0.0, self._start_sigma, (START_STEPS, _ARM))

@@ -18,7 +18,7 @@ from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage import get_dataset_path
 
 from autonomy.types import UserError
-from envs.expert.studio import Take
+from envs.kitchen.expert.studio import Take
 
 _SETTINGS = "recording"
 """The metadata key under which the settings of a recording are kept."""
@@ -76,7 +76,7 @@ def describe(settings: dict[str, Any], tried: int) -> dict[str, Any]:
     """The data set's metadata."""
     return {
         _SETTINGS: settings,
-        "algorithm_name": "scripted expert (envs.expert)",
+        "algorithm_name": "scripted expert (envs.kitchen.expert)",
         "author": {"shared-autonomy"},
         "description": f"Scripted FrankaKitchen demonstrations; {tried} episodes tried, {settings['n_episodes']} kept.",
     }

@@ -9,7 +9,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.expert.geometry import Pose, Vector
+from envs.kitchen.expert.geometry import Pose, Vector
 
 TOOL_LENGTH = 0.040
 """The tool point lies 4 cm beyond the site `end_effector`, 1 cm short of the finger ends (m)."""

@@ -17,10 +17,10 @@ from minari.dataset.step_data import StepData
 
 import envs  # noqa: F401  (registers the ids)
 from autonomy.types import Array
-from envs.expert.expert import Expert
-from envs.expert.noise import perturbed_action
-from envs.expert.orders import MIXTURES
-from envs.expert.recipe import Recipe
+from envs.kitchen.expert.expert import Expert
+from envs.kitchen.expert.noise import perturbed_action
+from envs.kitchen.expert.orders import MIXTURES
+from envs.kitchen.expert.recipe import Recipe
 
 STUDIO_ID = "autonomy/kitchen-v1"
 MAX_RETRIES = 20

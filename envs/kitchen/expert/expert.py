@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from autonomy.types import Array, Mask
-from envs.expert.phases import CLOSED, LEAVE, WORK, Jitter, Phase, from_start
-from envs.expert.scene import Camera, Scene
-from envs.expert.servo import servo
-from envs.expert.tasks import TASK_TABLE, preparation
-from envs.tasks import check_tasks
+from envs.kitchen.expert.phases import CLOSED, LEAVE, WORK, Jitter, Phase, from_start
+from envs.kitchen.expert.scene import Camera, Scene
+from envs.kitchen.expert.servo import servo
+from envs.kitchen.expert.tasks import TASK_TABLE, preparation
+from envs.kitchen.tasks import check_tasks
 
 _HOLD = Phase("hold", from_start(), lambda *_: False, CLOSED)
 

@@ -14,14 +14,14 @@ from gymnasium.envs.mujoco.mujoco_rendering import MujocoRenderer
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from envs.kitchen.tasks import ACTION_DIM
+
 with contextlib.redirect_stderr(io.StringIO()):  # it prints a notice about environments that are not used here
     from gymnasium_robotics.envs.franka_kitchen import KitchenEnv
     from gymnasium_robotics.envs.franka_kitchen.kitchen_env import BONUS_THRESH, OBS_ELEMENT_INDICES
 
-DIM = 9
-"""Action dimensions: seven joints of the arm and two fingers."""
 _POSITIONS = 30
-_ORDER = np.r_[:DIM, _POSITIONS : _POSITIONS + DIM, DIM:_POSITIONS, _POSITIONS + DIM : 59]
+_ORDER = np.r_[:ACTION_DIM, _POSITIONS : _POSITIONS + ACTION_DIM, ACTION_DIM:_POSITIONS, _POSITIONS + ACTION_DIM : 59]
 """Positions and velocities of the robot, then those of the objects, in MuJoCo's positions and velocities."""
 Vectors = NDArray[np.float64]
 
@@ -47,21 +47,21 @@ class Simulation:
         self._renderers: dict[int, MujocoRenderer] = {}
         self._pool = ThreadPoolExecutor(min(threads, n)) if min(threads, n) > 1 else None
         self._frames, self._period, self._speed = robot.frame_skip, robot.dt, robot.act_rng
-        self._velocities, self._positions = robot.robot_vel_bound[:DIM].T, robot.robot_pos_bound[:DIM].T
+        self._velocities, self._positions = robot.robot_vel_bound[:ACTION_DIM].T, robot.robot_pos_bound[:ACTION_DIM].T
         objects = self._library.object_noise_ratio
         self._noise = np.concatenate(
             [
-                noise * robot.robot_pos_noise_amp[:DIM],
-                noise * robot.robot_vel_noise_amp[:DIM],
-                objects * robot.robot_pos_noise_amp[DIM - 1 :],
-                objects * robot.robot_vel_noise_amp[DIM:],
+                noise * robot.robot_pos_noise_amp[:ACTION_DIM],
+                noise * robot.robot_vel_noise_amp[:ACTION_DIM],
+                objects * robot.robot_pos_noise_amp[ACTION_DIM - 1 :],
+                objects * robot.robot_vel_noise_amp[ACTION_DIM:],
             ]
         )
         self._goal = np.concatenate([self._library.goal[task] for task in tasks])
         self._goal_positions = np.concatenate([OBS_ELEMENT_INDICES[task] for task in tasks])
         self._goal_starts = np.cumsum([0, *(len(OBS_ELEMENT_INDICES[task]) for task in tasks[:-1])])
         self._generators = [np.random.default_rng(0)] * n
-        self._seen = np.zeros((n, DIM))
+        self._seen = np.zeros((n, ACTION_DIM))
 
     def reset(self, rows: Sequence[int], seeds: Sequence[int]) -> Vectors:
         """Put the kitchens `rows` at the start of the episodes `seeds`; what they observe, (R, 59)."""
@@ -108,5 +108,5 @@ class Simulation:
         states = np.array([np.concatenate([self.data[row].qpos, self.data[row].qvel]) for row in rows])
         noise = np.array([self._generators[row].uniform(-1.0, 1.0, len(_ORDER)) for row in rows])
         observed: Vectors = states[:, _ORDER] + self._noise * noise
-        self._seen[rows] = observed[:, :DIM]
+        self._seen[rows] = observed[:, :ACTION_DIM]
         return observed

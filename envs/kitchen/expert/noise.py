@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autonomy.types import Array, UserError
-from envs.expert.geometry import Vector
+from envs.kitchen.expert.geometry import Vector
 
 
 def perturbed_action(action: Array, offset: np.ndarray) -> Array:

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from envs.expert.geometry import Pose, Vector, rotation_vector
-from envs.expert.scene import Scene
+from envs.kitchen.expert.geometry import Pose, Vector, rotation_vector
+from envs.kitchen.expert.scene import Scene
 
 OPEN, NARROW, CLOSED = 0.04, 0.015, 0.0
 """Finger openings (m)."""

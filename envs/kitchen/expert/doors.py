@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.expert.geometry import Pose, Vector, about_z, hand_rotation
-from envs.expert.phases import CLOSED, COME, LEAVE, OPEN, Aim, Jitter, Phase, Task, from_start, near, retreat
-from envs.expert.scene import Scene
+from envs.kitchen.expert.geometry import Pose, Vector, about_z, hand_rotation
+from envs.kitchen.expert.phases import CLOSED, COME, LEAVE, OPEN, Aim, Jitter, Phase, Task, from_start, near, retreat
+from envs.kitchen.expert.scene import Scene
 
 DOOR_AJAR = 0.3
 """From this angle (rad) on, the hinge cabinet's door hangs in front of the slide cabinet, the knobs and the lamp."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from envs.expert.geometry import Pose, hand_rotation
-from envs.expert.phases import COME, LEAVE, NARROW, Jitter, Phase, Task, from_start, near, retreat
-from envs.expert.scene import Scene
+from envs.kitchen.expert.geometry import Pose, hand_rotation
+from envs.kitchen.expert.phases import COME, LEAVE, NARROW, Jitter, Phase, Task, from_start, near, retreat
+from envs.kitchen.expert.scene import Scene
 
 _HANDLE_HEIGHT = 1.62 + 0.259
 """Height (m) of the handle's site when the kettle stands on the stove."""

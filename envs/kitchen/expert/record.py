@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from autonomy.types import UserError
-from envs.expert.lapses import Lapses
-from envs.expert.noise import ActionNoise
-from envs.expert.recipe import Recipe
-from envs.expert.store import describe, is_recorded, publish, staging
-from envs.expert.studio import Take, record_take
+from envs.kitchen.expert.lapses import Lapses
+from envs.kitchen.expert.noise import ActionNoise
+from envs.kitchen.expert.recipe import Recipe
+from envs.kitchen.expert.store import describe, is_recorded, publish, staging
+from envs.kitchen.expert.studio import Take, record_take
 from envs.parallel import map_episodes
 
 _SPARE = 1.3
@@ -25,7 +25,7 @@ def record_demonstrations(
     dataset_id: str | None = None,
     n_episodes: int = 150,
     seed: int = 0,
-    mixture: str = "mixed",
+    mixture: str | None = None,
     *,
     noise: ActionNoise | None = None,
     lapses: Lapses | None = None,
@@ -43,7 +43,7 @@ def record_demonstrations(
     `autonomy/kitchen-mixed/scripted-n150-seed0-<digest>-v1`. Raises `UserError` for an unusable setting, and when
     `dataset_id` was recorded with other settings.
     """
-    recipe = Recipe(mixture, n_episodes, seed, noise or ActionNoise(), lapses or Lapses(), **style)
+    recipe = Recipe(mixture or "mixed", n_episodes, seed, noise or ActionNoise(), lapses or Lapses(), **style)
     dataset_id = dataset_id or recipe.default_id()
     if is_recorded(dataset_id, recipe.settings()):
         return dataset_id

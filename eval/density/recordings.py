@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from autonomy.checks import number, whole
+from autonomy.data.load import load
 from autonomy.data.normaliser import Normaliser
 from autonomy.data.split import split
 from autonomy.fit import Rows
@@ -16,8 +17,8 @@ from eval.density.data import DensityData
 from eval.settings import compose_config
 
 
-class KitchenActions:
-    """x: the actions (N, 9) in [-1, 1]; context: the states (N, 30), standardised by those of the training episodes.
+class RecordedActions:
+    """x: the actions (N, D) in [-1, 1]; context: the states (N, S), standardised by those of the training episodes.
 
     `source` is a configuration of configs/data, `path` and `id` are its `data.path` and `data.id`. Of the episodes
     the share `test` is held out, and of the others the share `validation`.
@@ -37,19 +38,19 @@ class KitchenActions:
         for key, value in (("path", path), ("id", id)):
             if value is not None:
                 OmegaConf.update(config, key, value, merge=False)
-        self._source, self._seed = instantiate(config), whole("data.seed", seed, 0)
+        self._config, self._seed = config, whole("data.seed", seed, 0)
         self._test, self._validation = number("data.test", test, 0, 0.9), number("data.validation", validation, 0, 0.9)
 
     def load(self) -> DensityData:
         """The rows of the three groups of episodes."""
-        demonstrations: Demonstrations = self._source.load()
+        demonstrations = load(instantiate(self._config))
         rng = np.random.default_rng(self._seed)
         others, test = split(demonstrations, self._test, rng)
         train, validation = split(others, self._validation, rng)
         normaliser = Normaliser.fit(train.rows()[0])
         first, second, third = (_rows(part, normaliser) for part in (train, validation, test))
         clusters = torch.repeat_interleave(torch.tensor([len(episode) for episode in test]))
-        return DensityData(f"kitchen actions, {demonstrations.source}", first, second, third, clusters)
+        return DensityData(f"actions, {demonstrations.source}", first, second, third, clusters)
 
 
 def _rows(demonstrations: Demonstrations, normaliser: Normaliser) -> Rows:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from envs.tasks import TASK_SETS, TASKS
+from envs.kitchen.tasks import TASK_SETS, TASKS
 
 Order = tuple[str, ...]
 TASKS_PER_DEMONSTRATION = 4

@@ -10,9 +10,9 @@ import imageio
 
 import envs  # noqa: F401  (registers the ids)
 from autonomy.types import UserError
-from envs.expert.measure import Style, Trial, begin
-from envs.expert.noise import perturbed_action
-from envs.tasks import TASK_SETS
+from envs.kitchen.expert.measure import Style, Trial, begin
+from envs.kitchen.expert.noise import perturbed_action
+from envs.kitchen.tasks import TASK_SETS
 
 _SIZE = 480
 _FORMATS = (".mp4", ".gif")

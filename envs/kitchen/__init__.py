@@ -1,0 +1,1 @@
+"""FrankaKitchen: its physics, tasks, recordings, scripted expert and operator."""

@@ -27,7 +27,9 @@ def take_from_world(config: DictConfig) -> None:
 
 
 def measure(env: DictConfig) -> ActionBox | None:
-    """Write the sizes of `world` into `env`, a configuration of that group, and return its box; None without a world.
+    """Write what `world` knows into `env`, a configuration of that group, and return its box; None without a world.
+
+    These are the sizes, `period`, seconds a decision, and `score`, what the reward of an episode is.
 
     Raises Hydra's error for a world that cannot be made.
     """
@@ -37,6 +39,9 @@ def measure(env: DictConfig) -> ActionBox | None:
         return None
     world: Any = instantiate(env.world, n=1)
     env.state_dim, env.action_dim = (space.shape[0] for space in (world.observation_space, world.action_space))
+    score = {key: getattr(world.score, key) for key in ("name", "low", "high")}
+    for key, value in {"period": float(world.period), "score": score}.items():
+        OmegaConf.update(env, key, value, force_add=True)
     box: ActionBox = world.box
     world.close()
     return box

@@ -49,8 +49,8 @@ class World(VecEnv, abc.ABC):
     """`n` environments in this process as a vector environment of Stable-Baselines3; actions are in [-1, 1].
 
     An episode ends when the environment says so or, truncated, after `limit` steps; the next one then begins, and
-    `infos[i]["terminal_observation"]` is what the last one ended with. Every info has the episode's `seed` and
-    `completed`, the tasks done so far in their order, and may have `success`.
+    `infos[i]["terminal_observation"]` is what the last one ended with. Every info has the `period`, the
+    episode's `seed` and `completed`, the tasks done so far in their order, and may have `success`.
 
     After `stage(seeds)` and a reset, environment i plays the episode `seeds[i]` and then stands still, as do those
     beyond the end of the list: the physics rests, and observation and info stay those of the episode's start.
@@ -127,8 +127,7 @@ class World(VecEnv, abc.ABC):
             dones[rows] = moved.ended | late
             for i, row in enumerate(rows):
                 infos[row] = {
-                    "completed": (),
-                    **self._info(row),
+                    **self._known(row),
                     "TimeLimit.truncated": bool(late[i] and not moved.ended[i]),
                 }
                 infos[row] |= self._faults.pop(row, {})
@@ -167,7 +166,10 @@ class World(VecEnv, abc.ABC):
             raise UserError(f"an episode begins with a state that is not finite; its seed is one of {list(seeds)}")
         self._last[rows], self._steps[rows] = states, 0
         for row in rows:
-            self.reset_infos[row] = {"completed": (), **self._info(row)}
+            self.reset_infos[row] = self._known(row)
+
+    def _known(self, row: int) -> dict[str, Any]:
+        return {"completed": (), "period": self.period, **self._info(row)}
 
     def _first_seed(self, row: int) -> int:
         """The seed that `seed()` has set, or the next one of the environment's own generator."""

@@ -20,7 +20,6 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import UserError
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.figures import recognition_over_time, reliability_of_belief
 from eval.following import courses
 from eval.intent import judging_episodes
@@ -133,7 +132,7 @@ def over_time(steps: pd.DataFrame) -> pd.DataFrame:
     return parts.agg({"n": "sum", "right": "mean", "of_truth": "mean"}).reset_index()
 
 
-def table(summaries: Mapping[str, Summary], curves: Mapping[str, pd.DataFrame]) -> str:
+def table(summaries: Mapping[str, Summary], curves: Mapping[str, pd.DataFrame], period: float | None) -> str:
     """A line for each channels, with what the numbers mean."""
     titles = ("channels", "steps", "right", "log score", "recognised", "followed", "ECE")
     lines = [_line(titles, [f"right@{since}" for since in SINCE])]
@@ -144,8 +143,9 @@ def table(summaries: Mapping[str, Summary], curves: Mapping[str, pd.DataFrame]) 
         cells = (name, str(one.steps), f"{one.right:.3f}", f"{one.log_score:.3f}", *medians, f"{one.error:.3f}")
         lines.append(_line(cells, shares))
     episodes = next(iter(summaries.values())).episodes
+    lasts = "" if period is None else f"; a step is {1000 * period:.0f} ms"
     notes = [
-        f"{episodes} episodes; a step is {1000 * CONTROL_PERIOD:.0f} ms. right: share of the steps in which the",
+        f"{episodes} episodes{lasts}. right: share of the steps in which the",
         "assistant acts for what is done next, right@n: of those n steps after it became that. log score: mean log",
         "probability of it, in nats. recognised: median steps of a task until the belief gives it more than half.",
         "followed: median steps until the assistant acts for another task after the demonstrator went on to it. ECE:",
@@ -173,22 +173,22 @@ def run(cfg: DictConfig) -> None:
     shown = dataclasses.replace(demonstrations, episodes=demonstrations.episodes[:most])
     with one_thread():
         found = courses(assistant, shown, channels, seed, cfg.meant)
-    print(write(found, folder), KNOWN[cfg.meant], sep="\n")
+    print(write(found, folder, directory.config().env.get("period")), KNOWN[cfg.meant], sep="\n")
     print(f"out: {folder}")
 
 
-def write(found: Mapping[str, Sequence[Course]], folder: Path) -> str:
-    """Write what the courses say into `folder`; returns the table."""
+def write(found: Mapping[str, Sequence[Course]], folder: Path, period: float | None = None) -> str:
+    """Write what the courses, whose steps take `period` seconds, say into `folder`; returns the table."""
     steps = frame(found)
     parts = {str(name): part for name, part in steps.groupby("channels", sort=False)}
     summaries = {name: summarised(found[name], part) for name, part in parts.items()}
     curves = {name: over_time(part) for name, part in parts.items()}
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "belief.csv", steps.to_csv(index=False, float_format="%.4g").encode())
-    atomic_write(folder / "belief.png", recognition_over_time(curves))
+    atomic_write(folder / "belief.png", recognition_over_time(curves, period))
     levels = {name: reliability(part) for name, part in parts.items()}
     atomic_write(folder / "reliability.png", reliability_of_belief(levels))
-    return table(summaries, curves)
+    return table(summaries, curves, period)
 
 
 if __name__ == "__main__":

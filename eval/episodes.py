@@ -15,6 +15,7 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from eval.probe import IMPROBABLE, Intent
 from eval.recognition import Course
+from eval.scores import score_in, score_of, title
 from eval.stats import Interval, mean_interval
 
 EPISODES, SUMMARY = "episodes.jsonl", "summary.json"
@@ -165,8 +166,12 @@ def _tuple(value: Any) -> Any:
     return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
-def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[str, Any]:
-    """The summary of one setting's episodes, ready for JSON. Intervals are 95% bootstrap ones over the episodes."""
+def summarise(records: Sequence[EpisodeRecord], env: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary of one setting's episodes in `env`, a configuration of that group, ready for JSON.
+
+    Intervals are 95% bootstrap ones over the episodes.
+    """
+    tasks = env["tasks"]
     seeds = [record.seed for record in records]
     reward = mean_interval([record.reward for record in records])
     return {
@@ -180,6 +185,8 @@ def summarise(records: Sequence[EpisodeRecord], tasks: Sequence[str]) -> dict[st
         "ms": {key: float(np.mean([getattr(r, key) for r in records])) for key in ("ms", "ms_p50", "ms_p99")},
         "operator_errors": sum(record.operator_error is not None for record in records),
         "world_errors": sum(record.world_error is not None for record in records),
+        "score": dataclasses.asdict(score_of(env)),
+        "period": env.get("period"),
     }
 
 
@@ -191,11 +198,9 @@ def _interval(values: Sequence[float | None]) -> dict[str, Any] | None:
 
 def table(summaries: Sequence[dict[str, Any]]) -> str:
     """The printed comparison of several summaries, with what its numbers mean."""
-    believed = has_belief(summaries)
-    names = ("assistant", "operator", "channels", "n")
-    titles = ("right task", "recognised") if believed else ()
-    header = (*names, "reward [95%]", "first intended", "deviation", "improbable", *titles, "ms p50 (p99)")
-    rows = [header, *(_row(summary, believed) for summary in summaries)]
+    believed, columns = has_belief(summaries), _columns(summaries)
+    header = ("assistant", "operator", "channels", "n", "reward [95%]", *columns.values(), "ms p50 (p99)")
+    rows = [header, *(_row(summary, tuple(columns)) for summary in summaries)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
@@ -207,9 +212,16 @@ def has_belief(summaries: Sequence[Mapping[str, Any]]) -> bool:
     return any(summary.get(key) for summary in summaries for key in BELIEF)
 
 
-def _row(summary: dict[str, Any], believed: bool) -> tuple[str, ...]:
+def _columns(summaries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the table has a mean of, and its titles; where no tasks are done, whether an episode was a success."""
+    done = {"first_intended": "first intended"} if any(summary["tasks"] for summary in summaries) else {}
+    success = {} if done or not any(summary.get("success") for summary in summaries) else {"success": "success"}
+    belief = dict(zip(BELIEF, ("right task", "recognised"), strict=True)) if has_belief(summaries) else {}
+    return {**success, **done, "deviation": "deviation", "improbable": "improbable", **belief}
+
+
+def _row(summary: dict[str, Any], keys: tuple[str, ...]) -> tuple[str, ...]:
     ms = summary["ms"]
-    keys = ("first_intended", "deviation", "improbable", *(BELIEF if believed else ()))
     numbers = [_number(summary.get(key)) for key in keys]
     names = (summary["assistant"], summary["operator"], summary["channels"], str(summary["episodes"]))
     return (*names, str(Interval(**summary["reward"])), *numbers, f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})")
@@ -221,7 +233,7 @@ def _number(interval: dict[str, Any] | None) -> str:
 
 def _notes(summaries: Sequence[dict[str, Any]], believed: bool) -> list[str]:
     low, high = summaries[0]["seeds"]
-    what = "tasks done" if summaries[0]["tasks"] else "the sum of rewards of"
+    what = title(score_in(summaries[0]))
     notes = [
         f"reward: {what} an episode, mean and 95% bootstrap interval over the n episodes {low} to {high}, the same",
         "in each row; one trained model, so it says nothing about training again. ms: one call of the assistant, for a",

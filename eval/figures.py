@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.recognition import Course
+from eval.scores import TASKS, score_in, title
 
 COLOURS = ("#1f77b4", "#d95f02", "#2ca02c", "#9467bd", "#8c564b", "#7f7f7f")
 """The assistant alone blue and the operator alone orange, as in the video."""
@@ -84,11 +84,12 @@ def reward_bars(summaries: Sequence[Mapping[str, Any]], labels: Sequence[str]) -
         axes.annotate(f"{reward['mean']:.2f}", (reward["high"], index), (6, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(summaries)), labels)
     axes.invert_yaxis()
-    tasks = len(summaries[0]["tasks"])
-    if tasks:
-        axes.set_xlim(0, 1.12 * tasks)
-        axes.set_xticks(range(tasks + 1))
-    axes.set_xlabel(f"{'tasks done' if tasks else 'reward'} an episode, with 95% interval")
+    score = score_in(summaries[0])
+    if score.low is not None and score.high is not None:
+        axes.set_xlim(score.low, score.low + 1.12 * (score.high - score.low))
+    if score.name == TASKS and score.high is not None:
+        axes.set_xticks(range(int(score.high) + 1))
+    axes.set_xlabel(f"{title(score)} an episode, with 95% interval")
     return png(figure)
 
 
@@ -112,18 +113,21 @@ def intent_colours(names: Sequence[str]) -> list[str]:
 
 
 def bands(axes: Axes, course: Course) -> None:
-    """Draw a belief over the seconds of an episode, as bands that fill [0, 1], and above it what is true.
+    """Draw a belief over the seconds of an episode as bands that fill [0, 1], and above it what is true.
+
+    Where nobody knows how long a step takes, it is over the steps.
 
     The two stripes above the bands are the intent that the assistant acts for and the one that the operator pursues,
     which is left white where nobody knows it. A dashed line marks every task that was done.
     """
-    colours, times = intent_colours(course.names), CONTROL_PERIOD * np.arange(len(course.beliefs) + 1)
+    unit = 1.0 if course.period is None else course.period
+    colours, times = intent_colours(course.names), unit * np.arange(len(course.beliefs) + 1)
     held = np.vstack([course.beliefs, course.beliefs[-1:]])  # a belief lasts until the next decision
     axes.stackplot(times, held.T, colors=colours, lw=0, step="post")
     for place, followed in ((1.04, course.committed), (1.13, course.truths)):
         for index, colour in enumerate(colours):
             steps = np.flatnonzero(followed == index)
-            axes.broken_barh([(times[step], CONTROL_PERIOD) for step in steps], (place, 0.07), color=colour, lw=0)
+            axes.broken_barh([(times[step], unit) for step in steps], (place, 0.07), color=colour, lw=0)
     for step, _ in course.completed:
         axes.axvline(times[step + 1], color="#222222", lw=0.9, ls=(0, (4, 3)))
     axes.set(xlim=(0, times[-1]), ylim=(0, 1.21))
@@ -144,22 +148,29 @@ def belief_over_time(course: Course) -> bytes:
     """The picture of a belief over an episode: see `bands`."""
     figure, axes = canvas(3.4)
     bands(axes, course)
-    axes.set_xlabel("seconds")
+    axes.set_xlabel(unit_of(course.period))
     axes.set_ylabel("belief", loc="bottom")
     figure.legend(handles=intent_patches(course), loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     return png(figure)
 
 
-def recognition_over_time(curves: Mapping[str, pd.DataFrame]) -> bytes:
+def unit_of(period: float | None) -> str:
+    """What time is counted in, for a step that takes `period` seconds."""
+    return "steps" if period is None else "seconds"
+
+
+def recognition_over_time(curves: Mapping[str, pd.DataFrame], period: float | None) -> bytes:
     """Draw for each entry (`eval.belief.over_time`) how often the assistant is right, over the time since a task began.
 
-    The right ends, to which fewer than `_ENOUGH` tasks last, are left out.
+    A step takes `period` seconds, None where nobody knows. The right ends, to which fewer than `_ENOUGH` tasks last,
+    are left out.
     """
     figure, axes = canvas(3.2)
     for index, (name, curve) in enumerate(curves.items()):
         shown = curve[curve["n"] >= _ENOUGH]
-        axes.plot(CONTROL_PERIOD * shown["since"], shown["right"], label=name, color=COLOURS[index % len(COLOURS)])
-    axes.set(xlabel="seconds since the demonstrator began with it", ylabel="acts for the right task", ylim=(0, 1.02))
+        axes.plot((period or 1.0) * shown["since"], shown["right"], label=name, color=COLOURS[index % len(COLOURS)])
+    since = f"{unit_of(period)} since the demonstrator began with it"
+    axes.set(xlabel=since, ylabel="acts for the right task", ylim=(0, 1.02))
     axes.legend(frameon=False, fontsize="small")
     return png(figure)
 

@@ -83,7 +83,7 @@ class Course:
     """A belief over the T steps of an episode.
 
     `names` (K,), `beliefs` (T, K + 1), `committed` (T,) and `truths` (T,) are as in `Belief`; `completed` has a pair of
-    step and task for every task that was done.
+    step and task for every task that was done. `period` is how many seconds a step takes, None where nobody knows.
     """
 
     names: tuple[str, ...]
@@ -91,6 +91,7 @@ class Course:
     committed: NDArray[np.int64]
     truths: NDArray[np.int64]
     completed: tuple[tuple[int, str], ...] = ()
+    period: float | None = None
 
     @classmethod
     def of(cls, infos: Iterable[Mapping[str, Any]]) -> Course | None:
@@ -106,6 +107,7 @@ class Course:
             np.array([belief.committed for belief in beliefs]),
             np.array([belief.truth for belief in beliefs]),
             tuple((step, task) for task, step in {task: step for step, task in reversed(done)}.items())[::-1],
+            infos[0].get("period"),
         )
 
     @property
@@ -158,6 +160,7 @@ class Course:
             "committed": self.committed.tolist(),
             "truths": self.truths.tolist(),
             "completed": [list(pair) for pair in self.completed],
+            "period": self.period,
         }
 
     @classmethod
@@ -169,10 +172,16 @@ class Course:
             np.array(values["committed"], np.int64),
             np.array(values["truths"], np.int64),
             tuple((int(step), str(task)) for step, task in values["completed"]),
+            None if values.get("period") is None else float(values["period"]),
         )
         if not len(course.beliefs) == len(course.committed) == len(course.truths) > 0:
             raise ValueError("beliefs, committed and truths must have the same number of steps, at least one")
         return course
+
+
+def lasting(steps: float, period: float | None) -> str:
+    """So many steps as people read it: in seconds where a step's `period` is known."""
+    return f"{steps:g} steps" if period is None else f"{period * steps:.1f} s"
 
 
 def _until(reached: NDArray[np.bool_]) -> int:

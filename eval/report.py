@@ -19,12 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from autonomy.budget import Budget
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.coverage import untrained
 from eval.episodes import EPISODES, SUMMARY, has_belief, read_episodes
 from eval.figures import belief_over_time, learning_curve, reward_bars, task_bars
 from eval.filling_tables import TITLES, cells, notes
 from eval.probe import IMPROBABLE
+from eval.recognition import lasting
 from eval.trace import TRACE, read_trace
 from eval.video import FRAMES, VIDEO
 from eval.wording import card_rows, headline, key_settings, label, recognition_rows, row
@@ -130,7 +130,7 @@ def _belief(directory: RunDirectory) -> dict[str, Any]:
             "seed": trace.seed,
             "picture": _image(belief_over_time(trace.course)),
             "rows": recognition_rows(trace.course),
-            "median": None if median is None else f"{CONTROL_PERIOD * median:.1f}",
+            "median": None if median is None else lasting(median, trace.course.period),
             "right": None if trace.course.right is None else f"{trace.course.right:.0%}",
         }
     }

@@ -8,7 +8,7 @@ the records are the same for any number of processes, also for assistants that s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def run(cfg: DictConfig) -> None:
     check_world(setting.env)
     usable_folder(folder)
     records = evaluate(setting, seeds, processes=cfg.processes, batch=cfg.batch)
-    summaries = save(folder, [records], setting.env["tasks"])
+    summaries = save(folder, [records], setting.env)
     if cfg.video:
         record_video(setting, seeds[0], folder)
     warn_untrained(instantiate(setting.assistant), records)
@@ -93,9 +93,9 @@ def run(cfg: DictConfig) -> None:
     print(f"out: {folder}")
 
 
-def save(folder: Path, groups: Sequence[Sequence[EpisodeRecord]], tasks: Sequence[str]) -> list[dict[str, Any]]:
+def save(folder: Path, groups: Sequence[Sequence[EpisodeRecord]], env: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Write `episodes.jsonl` with all groups' records and `summary.json` with a summary of each; the summaries."""
-    summaries = [summarise(records, tasks) for records in groups]
+    summaries = [summarise(records, env) for records in groups]
     write_episodes(folder / EPISODES, [record for records in groups for record in records])
     write_summary(folder / SUMMARY, summaries)
     return summaries

@@ -35,7 +35,7 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     settings = short_settings(run)
     seeds = range(first, first + episodes)
     records = dict(evaluate_all(settings, seeds, processes=options["processes"], batch=_BATCH, label="evaluation"))
-    summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env["tasks"])
+    summaries = save(run, [records[index] for index in range(len(settings))], settings[0].env)
     filmed, believed = _worth_a_look(settings)
     has_belief = write_trace(believed, first, run) is not None
     if options["video"]:

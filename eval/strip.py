@@ -23,9 +23,8 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from envs.world import World
-from eval.figures import bands, intent_patches
+from eval.figures import bands, intent_patches, unit_of
 from eval.play import Setting, play
 from eval.recognition import Course
 from eval.settings import rollout_setting
@@ -144,7 +143,7 @@ def _frame(axes: Axes, charts: Sequence[Axes], infos: Infos, step: int, frame: F
         color=_rgb(INK),
         pad=4,
     )
-    when = CONTROL_PERIOD * (step + 1)
+    when = (infos[0].get("period") or 1.0) * (step + 1)
     ends = axes.transAxes, charts[0].get_xaxis_transform()
     line = ConnectionPatch((0.5, 0.0), (when, 1.0), *ends, color="0.55", lw=0.8)
     axes.figure.add_artist(line)
@@ -154,7 +153,8 @@ def _frame(axes: Axes, charts: Sequence[Axes], infos: Infos, step: int, frame: F
 
 def _chart(axes: Axes, infos: Infos) -> None:
     """A row per dimension: the executed action in its mover's colour, the operator's own as a line."""
-    times = CONTROL_PERIOD * np.arange(1, len(infos) + 1)
+    period = infos[0].get("period")
+    times = (period or 1.0) * np.arange(1, len(infos) + 1)
     executed, wishes = (np.array([info[key] for info in infos]) for key in ("executed_action", "operator_action"))
     held = infos[0]["operator_mask"]
     for dim in range(executed.shape[1]):
@@ -166,7 +166,7 @@ def _chart(axes: Axes, infos: Infos) -> None:
     axes.set_yticks(range(executed.shape[1]), [f"dim {dim}" for dim in range(executed.shape[1])])
     axes.set_ylim(executed.shape[1] - 0.5, -0.5)
     axes.set_xlim(0, times[-1])
-    axes.set_xlabel("seconds", loc="left")
+    axes.set_xlabel(unit_of(period), loc="left")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
 

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
 from envs.world import World
@@ -142,7 +141,7 @@ def panel(info: dict[str, Any], step: int) -> Frame:
     image = Image.new("RGB", (PANEL, SCENE), PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(12)
-    draw.text((8, 8), f"t = {CONTROL_PERIOD * (step + 1):4.1f} s", INK, font)
+    draw.text((8, 8), _time(step + 1, info.get("period")), INK, font)
     if info.get("operator_error"):
         draw.text((104, 8), "command refused", OPERATOR, font)
     for left, who, colour in ((8, "operator", OPERATOR), (104, "assistant", ASSISTANT)):
@@ -153,6 +152,10 @@ def panel(info: dict[str, Any], step: int) -> Frame:
         _row(draw, font, dim, info)
     (_beliefs if "belief" in info else _tasks)(draw, font, info, _TOP + dims * _ROW + 8)
     return np.asarray(image, dtype=np.uint8)
+
+
+def _time(steps: int, period: float | None) -> str:
+    return f"step {steps}" if period is None else f"t = {period * steps:4.1f} s"
 
 
 def _row(draw: ImageDraw.ImageDraw, font: Any, dim: int, info: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.budget import Budget, inner
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.episodes import BELIEF
-from eval.recognition import Course
+from eval.recognition import Course, lasting
+from eval.scores import score_in, title
 from eval.stats import Interval
 
 Row = tuple[str, str]
@@ -59,7 +59,8 @@ def headline(summaries: Sequence[Mapping[str, Any]]) -> str | None:
             pair = all(shared[key] == alone[key] for key in ("operator", "channels"))
             if pair and alone["assistant"] == "zero" and shared["assistant"] != "zero":
                 ours, theirs = (Interval(**summary["reward"]) for summary in (shared, alone))
-                what = "does {} tasks an episode" if shared["tasks"] else "has a reward of {} an episode"
+                score = title(score_in(shared))
+                what = "does {} tasks an episode" if shared["tasks"] else f"has a {score} of {{}} an episode"
                 return (
                     f"When the {shared['operator']} holds {shared['channels']}, it {what.format(theirs)} alone"
                     f" and {ours} with {shared['assistant']} on the other dimensions."
@@ -79,7 +80,7 @@ def row(summary: Mapping[str, Any], name: str) -> dict[str, str]:
         "deviation": "-" if deviation is None else str(Interval(**deviation)),
         "improbable": "-" if improbable is None else str(Interval(**improbable)),
         "right": "-" if right is None else f"{right['mean']:.0%}",
-        "recognised": "-" if recognised is None else f"{CONTROL_PERIOD * recognised['mean']:.1f} s",
+        "recognised": "-" if recognised is None else lasting(recognised["mean"], summary.get("period")),
         "ms": f"{ms['ms_p50']:.1f} ({ms['ms_p99']:.1f})",
         "refused": str(summary["operator_errors"]),
     }
@@ -112,8 +113,8 @@ def recognition_rows(course: Course) -> list[tuple[str, str, str]]:
     return [
         (
             course.labels[stretch.intent],
-            f"{CONTROL_PERIOD * (stretch.stop - stretch.start):.1f} s",
-            f"{CONTROL_PERIOD * stretch.recognised:.1f} s" if stretch.seen else "never",
+            lasting(stretch.stop - stretch.start, course.period),
+            lasting(stretch.recognised, course.period) if stretch.seen else "never",
         )
         for stretch in course.stretches
     ]

@@ -124,9 +124,9 @@ def test_every_figure_is_drawn_from_the_table_beside_it(written: Path) -> None:
     tables = {file.stem: pd.read_csv(file) for file in folder.glob("*.csv")}
     names = ["mac", "weak", "twin", "strong", "nobody"]
     drawn = {
-        "reward": figures.heat_map(tables["reward"], 4),
+        "reward": figures.heat_map(tables["reward"], ABOUT.scale),
         "differences": figures.forest(tables["differences"], "mac"),
-        "curves": figures.curves(tables["curves"], names, 4),
+        "curves": figures.curves(tables["curves"], names, ABOUT.scale),
         "calibration": figures.calibration(tables["calibration"]),
     }
     assert {name: (folder / f"{name}.png").read_bytes() for name in drawn} == drawn

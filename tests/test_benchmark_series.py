@@ -8,6 +8,7 @@ import pytest
 
 from eval.benchmark.series import calibration_text, reliability, strengths
 from eval.benchmark.summary import cells_of, judged_rows, summarised, tidy
+from eval.scores import of_tasks
 from tests.benchmark_tables import TASKS, episodes
 
 
@@ -18,7 +19,7 @@ def test_curves_have_a_panel_a_curve_and_channels() -> None:
         for s in (0.0, 0.5)
     ]
     tidied = tidy(pd.concat(parts), TASKS)
-    points = strengths(tidied, summarised(cells_of(tidied), TASKS))
+    points = strengths(tidied, summarised(cells_of(tidied), TASKS, of_tasks(TASKS)))
     assert set(points["panel"]) == {"noisy on shoulder", "noisy on wrist", "laggy"}
     assert points.groupby("panel")["strength"].apply(list).tolist() == [[0.0, 0.5]] * 3
     assert judged_rows(tidied) == list(dict.fromkeys(tidied["row"]))

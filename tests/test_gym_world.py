@@ -72,7 +72,7 @@ def test_actions_are_rescaled_and_dicts_laid_end_to_end() -> None:
     states, _, _, infos = world.step(np.array([[-1.0, 0.0, 9.0]], np.float32))
     np.testing.assert_allclose(world.simulators[0].action, [0, 2, 4])
     np.testing.assert_array_equal(states, [[3, 3, 1, 1]])
-    assert infos[0] == {"seed": 3, "completed": (), "success": False, "TimeLimit.truncated": False}
+    assert infos[0] == {"seed": 3, "completed": (), "success": False, "TimeLimit.truncated": False, "period": 0.1}
     assert (world.period, world.labels) == (0.1, ("action 0", "action 1", "action 2"))
     assert world.channels == {"hook": (2,)}
     assert world.box == ActionBox((0.0,) * 3, (4.0,) * 3)

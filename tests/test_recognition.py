@@ -73,7 +73,7 @@ def test_records_say_how_soon_the_task_was_recognised(tmp_path: Path) -> None:
     assert (nobody.belief_right, nobody.pursued) == (None, None)
     write_episodes(tmp_path / "episodes.jsonl", [late, nobody])
     assert read_episodes(tmp_path / "episodes.jsonl") == [late, nobody]
-    shared, alone = summarise([late, wrong], TASKS), summarise([nobody], TASKS)
+    shared, alone = summarise([late, wrong], {"tasks": TASKS}), summarise([nobody], {"tasks": TASKS})
     assert (shared["belief_right"]["mean"], shared["steps_to_recognise"]["mean"]) == (0.5, 8.5)
     assert "right task" in table([alone, shared])
     assert "right task" not in table([alone])

@@ -100,10 +100,15 @@ def test_a_belief_over_an_episode_has_a_section_and_columns(run: Path) -> None:
     fill(run)
     assert "What the assistant believed" not in write_report(run).read_text()
     beliefs = [[0.2, 0.8]] * 10 + [[0.6, 0.4]] * 20
-    told = {"names": ["kettle <b>"], "beliefs": beliefs, "committed": [0] * 30, "truths": [0] * 30}
+    told = {"names": ["kettle <b>"], "beliefs": beliefs, "committed": [0] * 30, "truths": [0] * 30, "period": 0.08}
     names = {"assistant": "mac", "operator": "expert", "channels": "wrist", "seed": 1000, "completed": [[29, "kettle"]]}
     (run / "belief.json").write_text(json.dumps({**names, **told}))
-    measured = {**summary("mac", "expert", "wrist"), "belief_right": INTERVAL, "steps_to_recognise": INTERVAL}
+    measured = {
+        **summary("mac", "expert", "wrist"),
+        "belief_right": INTERVAL,
+        "steps_to_recognise": INTERVAL,
+        "period": 0.08,
+    }
     (run / "summary.json").write_text(json.dumps([measured]))
     page = write_report(run).read_text()
     section = page[page.index("What the assistant believed") :]

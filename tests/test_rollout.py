@@ -144,7 +144,7 @@ def test_summary_of_known_records_and_the_files_round_trip(tmp_path: Path) -> No
 
 def test_summary_without_intent_and_with_refused_commands() -> None:
     records = [record_of(0, 1.0, first_intended=None, deviation=None, operator_error="NaN")]
-    summary = summarise(records, ["kettle"])
+    summary = summarise(records, {"tasks": ["kettle"]})
     assert summary["first_intended"] is None
     assert summary["deviation"] is None
     assert "refused in 1 episodes" in table([summary])
@@ -156,7 +156,7 @@ def test_an_episode_that_the_simulator_broke_is_marked() -> None:
     tally.add(1.0, info, 2.0)
     record = tally.record(info, ("mac", "expert", "base"), 3)
     assert record.world_error == info["world_error"]
-    assert "not finite in 1 episodes" in table([summarise([record], ["kettle"])])
+    assert "not finite in 1 episodes" in table([summarise([record], {"tasks": ["kettle"]})])
 
 
 def test_a_damaged_file_of_episodes_is_one_sentence(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 
 from autonomy.density.masks import CardinalityMasks, MixtureMasks, operator_masks
@@ -44,7 +46,7 @@ def run(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = ["data=npz", f"data.path={recordings(home / 'cheetah.npz')}"]
     done = program("autonomy.train", *CHEETAH, *data, *SMALL, f"run={home / 'run'}")
     assert done.returncode == 0, done.stderr
-    assert "the sum of rewards of an episode" in done.stdout
+    assert "return an episode" in done.stdout
     return home / "run"
 
 
@@ -72,6 +74,25 @@ def test_operators_play_with_it(program: Program, run: Path) -> None:
     judged = program("eval.offline", f"run={run}", "held=[[0,1,2]]", "neighbours=2")
     assert judged.returncode == 0, judged.stderr
     assert program("eval.report", f"run={run}").returncode == 0
+
+
+def test_assistants_are_compared_in_it(program: Program, run: Path, tmp_path: Path) -> None:
+    train = [*CHEETAH, "data=npz", f"data.path={run.parent / 'cheetah.npz'}", *SMALL]
+    cells = [["operator=zero", "channels=none"]]
+    cells += [["operator=random", f"channels={channels}"] for channels in ("random-2", "all")]
+    who = ["assistants=[mac,bc]", "training_seeds=[0]", f"cells={json.dumps(cells)}", f"train={json.dumps(train)}"]
+    size = ["episodes=2", "calibration=0", "gallery=1"]
+    folders = [f"store={tmp_path / 'store'}", f"out={tmp_path / 'report'}"]
+    done = program("eval.benchmark", "experiment=own", "name=cheetah", *who, *size, *folders)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(tmp_path / "report" / "figures" / "matrix.csv")
+    assert set(table["assistant"]) == {"mac", "bc"}
+    assert set(table["row"]) == {"zero-none", "random-random-2", "random-all"}
+    assert np.isfinite(table["reward"]).all()
+    assert table["reward_low"].min() < 0  # a return has no lower end
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "as return of an episode" in page
+    assert "All tasks" not in page
 
 
 @pytest.mark.parametrize(

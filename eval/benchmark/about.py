@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+from envs.world import Score
+from eval.scores import of_tasks
+
 
 @dataclasses.dataclass(frozen=True)
 class About:
@@ -15,7 +18,7 @@ class About:
     channels -> p-values of the intent score on held-out demonstrations, uniform when it is calibrated. `rows` are those
     on which the verdict rests; by default all that are on no strength curve.
     `grows` is what there is ever more of, such as demonstrations, where the curves are over trainings and not over an
-    operator's strength.
+    operator's strength. `score` is what the reward of an episode is; None: the number of tasks done.
     """
 
     name: str
@@ -31,3 +34,9 @@ class About:
     calibration: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     rows: Sequence[str] = ()
     grows: str | None = None
+    score: Score | None = None
+
+    @property
+    def scale(self) -> Score:
+        """What a reward is: the `score`, or else what the tasks say."""
+        return self.score or of_tasks(self.tasks)

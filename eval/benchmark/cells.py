@@ -49,7 +49,7 @@ def play_all(cells: Sequence[Cell], seeds: Sequence[int], home: Path, processes:
     if pending:
         settings = [cell.setting for cell, _ in pending]
         for index, records in evaluate_all(settings, seeds, processes=processes, label="cells"):
-            save(pending[index][1], [records], settings[index].env["tasks"])
+            save(pending[index][1], [records], settings[index].env)
 
 
 def read_all(cells: Sequence[Cell], seeds: Sequence[int], home: Path) -> list[list[EpisodeRecord]]:

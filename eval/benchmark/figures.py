@@ -15,11 +15,13 @@ from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from envs.world import Score
 from eval.benchmark.contrasts import BETTER, UNDECIDED, WORSE
 from eval.benchmark.sections import NOTHING
 from eval.benchmark.summary import FEW
 from eval.benchmark.verdict import NOBODY, shown
 from eval.figures import COLOURS, png
+from eval.scores import axis
 
 VERDICTS = {BETTER: COLOURS[0], WORSE: COLOURS[1], UNDECIDED: "#8a8a8a"}
 PALETTE = (COLOURS[0], *(to_hex(colormaps["Dark2"](place)) for place in range(8)))
@@ -29,23 +31,24 @@ _MARKERS = "osD^vP*Xhd"
 _SMALL, _INK, _FAINT = 8.5, "#222222", "#6a6a6a"
 
 
-def heat_map(summary: pd.DataFrame, tasks: int) -> bytes:
+def heat_map(summary: pd.DataFrame, score: Score) -> bytes:
     """The mean reward of every cell (`summarised`) as number and shade, with its interval below."""
     rows, names = (list(dict.fromkeys(summary[key])) for key in ("row", "assistant"))
+    low, high = axis(score, summary["reward"])
     shades = np.full((len(rows), len(names)), np.nan)
     figure = _figure(2.2 + 0.82 * len(names), 0.75 + 0.46 * len(rows))
     axes = figure.add_subplot()
     for cell in summary.itertuples():
         place = rows.index(cell.row), names.index(cell.assistant)
         shades[place] = cell.reward
-        ink = "white" if cell.reward > 0.55 * tasks else _INK
+        ink = "white" if cell.reward > low + 0.55 * (high - low) else _INK
         mark = "†" if 0 < cell.training_seeds < FEW else ""
         axes.text(place[1], place[0] - 0.12, f"{cell.reward:.2f}{mark}", color=ink, ha="center", va="center", size=10)
         bounds = f"{cell.reward_low:.2f} to {cell.reward_high:.2f}"
         axes.text(place[1], place[0] + 0.25, bounds, color=ink, ha="center", va="center", size=6.8, alpha=0.85)
     for y, x in np.argwhere(np.isnan(shades)):
         axes.text(x, y, NOTHING, color=_FAINT, ha="center", va="center")
-    axes.imshow(shades, cmap=_SHADES, vmin=0, vmax=tasks, aspect="auto")
+    axes.imshow(shades, cmap=_SHADES, vmin=low, vmax=high, aspect="auto")
     _tiles(axes, rows, names)
     return png(figure)
 
@@ -89,10 +92,11 @@ def forest(differences: pd.DataFrame, first: str) -> bytes:
     return png(figure)
 
 
-def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int, grows: str | None = None) -> bytes:
+def curves(points: pd.DataFrame, assistants: Sequence[str], score: Score, grows: str | None = None) -> bytes:
     """Reward over the strength of an imperfection, or over what `grows` from training to training, such as
     demonstrations: a panel a curve, a line an assistant, its interval as a band. Dots that rest on fewer than `FEW`
     training seeds are hollow."""
+    low, high = axis(score, [*points["reward_low"], *points["reward_high"]])
     titles = list(dict.fromkeys(points["panel"]))
     figure, panels = _panels(len(titles), 3, 2.5)
     for axes, title in zip(panels, titles, strict=False):
@@ -102,7 +106,7 @@ def curves(points: pd.DataFrame, assistants: Sequence[str], tasks: int, grows: s
         axes.set_title(_label(title.removeprefix(f"{grows} on ")), size=9.5, loc="left")
         axes.set_xlabel(grows or ("dimensions held" if title == "k" else "strength"), size=_SMALL)
         _scale(axes, sorted(set(panel["strength"])))
-        axes.set_ylim(-0.03 * tasks, 1.03 * tasks)
+        axes.set_ylim(low - 0.03 * (high - low), high + 0.03 * (high - low))
         axes.grid(axis="y", color="#e6e6e6", lw=0.6)
     panels[0].set_ylabel("reward, 95% band", size=_SMALL)
     shared = [name for name in assistants if name in set(points["assistant"])]

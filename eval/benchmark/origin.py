@@ -21,6 +21,7 @@ from eval.benchmark.plan import Plan
 from eval.episodes import write_summary
 from eval.intent import calibration
 from eval.probe import KnowsIntent
+from eval.scores import score_of
 
 _PACKAGES = ("mujoco", "gymnasium-robotics", "torch", "numpy", "shared-autonomy")
 
@@ -41,6 +42,7 @@ def about(plan: Plan) -> About:
         calibration=_calibration(plan),
         rows=_rows(plan),
         grows=plan.grows,
+        score=score_of(plan.env),
     )
 
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError
 
 from autonomy.checks import choice, whole
+from autonomy.facts import is_playable, measure
 from autonomy.types import UserError
 from eval.benchmark.cells import Cell
 from eval.benchmark.frame import of_people
@@ -71,6 +72,8 @@ class Plan:
         self.grows: str | None = None if grow is None else str(grow["name"])
         self.trainings: list[Training] = [*partner, *self.assisting]
         self.env: DictConfig = self.assisting[0].config.env
+        if is_playable(self.env) and self.env.get("period") is None:
+            measure(self.env)
         self.name, self.published = str(cfg.name), _plain(cfg, ("published",))["published"]
         self.people = [Path(str(folder)) for folder in _plain(cfg, ("people",))["people"]]
         of_people(self.people)

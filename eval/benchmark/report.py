@@ -23,6 +23,7 @@ from eval.benchmark.series import calibration_text, reliability, strengths
 from eval.benchmark.summary import FEW, cells_of, judged_rows, rows_with_intent, summarised, tidy
 from eval.benchmark.verdict import NOBODY, verdict
 from eval.episodes import PERSON
+from eval.scores import axis, title
 from eval.stats import caveat
 
 HTML, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
@@ -39,7 +40,7 @@ def write_report(folder: Path, frame: pd.DataFrame, about: About, gallery: Seque
     """
     tidied = tidy(frame, about.tasks)
     cells, assistants = cells_of(tidied), list(dict.fromkeys(tidied["assistant"]))
-    summary, rows = summarised(cells, about.tasks), judged_rows(tidied, about.rows)
+    summary, rows = summarised(cells, about.tasks, about.scale), judged_rows(tidied, about.rows)
     found = contrasts(cells, rows, assistants[0], assistants[1:])
     intent = rows_with_intent(tidied, rows)
     drawn, trained = _drawn(tidied, summary, rows, found, assistants, about), {*assistants} - {NOBODY}
@@ -47,7 +48,7 @@ def write_report(folder: Path, frame: pd.DataFrame, about: About, gallery: Seque
         "about": about,
         "size": {"settings": tidied["row"].nunique(), "assistants": len(trained), "episodes": len(tidied)},
         "first": assistants[0],
-        "verdict": verdict(cells, intent or rows, bool(intent), assistants, found, len(about.tasks)),
+        "verdict": verdict(cells, intent or rows, bool(intent), assistants, found, about.scale),
         "notes": {"intent": bool(intent), "caveat": caveat(about.training_seeds), "few": FEW},
         **_tables(summary, rows, _rows_of_people(tidied), drawn, about),
     }
@@ -68,17 +69,17 @@ def _drawn(
     about: About,
 ) -> Drawn:
     """The tables that have something in them, with their figures."""
-    tasks, judged = len(about.tasks), summary[summary["row"].isin(rows)]
+    judged = summary[summary["row"].isin(rows)]
     drawn: Drawn = {
         "matrix": (summary, None),
-        "reward": (judged, figures.heat_map(judged, tasks)),
+        "reward": (judged, figures.heat_map(judged, about.scale)),
         "paper": (sections.paper(judged, about), None),
     }
     if found:
         drawn["differences"] = (as_frame(found), figures.forest(as_frame(found), assistants[0]))
     points = strengths(tidied, summary)
     if len(points):
-        drawn["curves"] = (points, figures.curves(points, assistants, tasks, about.grows))
+        drawn["curves"] = (points, figures.curves(points, assistants, about.scale, about.grows))
     levels = reliability(about.calibration)
     if len(levels):
         drawn["calibration"] = (levels, figures.calibration(levels))
@@ -94,12 +95,13 @@ def _tables(
     summary: pd.DataFrame, rows: Sequence[str], people: Sequence[str], drawn: Drawn, about: About
 ) -> dict[str, Any]:
     """The lines of all tables, for the templates."""
-    tasks, judged, driven = len(about.tasks), summary["row"].isin(rows), summary["row"].isin(people)
+    judged, driven = summary["row"].isin(rows), summary["row"].isin(people)
+    ends = axis(about.scale, [*summary["reward_low"], *summary["reward_high"]])
     success, behaviour = sections.columns_of(summary, about.tasks)
     parts = {"judged": summary[judged], "people": summary[driven & ~judged], "rest": summary[~judged & ~driven]}
     return {
         "matrix": {
-            part: [(columns, sections.matrix(lines, columns, tasks)) for columns in (success, behaviour) if columns]
+            part: [(columns, sections.matrix(lines, columns, ends)) for columns in (success, behaviour) if columns]
             for part, lines in parts.items()
             if len(lines)
         },
@@ -108,6 +110,8 @@ def _tables(
         "calibration": calibration_text(drawn["calibration"][0]) if "calibration" in drawn else [],
         "budgets": sections.budgets(about),
         "facts": sections.facts(about),
+        "ends": [f"{end:.3g}" for end in ends],
+        "reward_is": f"{title(about.scale)} an episode",
     }
 
 

@@ -46,7 +46,7 @@ def columns_of(summary: pd.DataFrame, tasks: Sequence[str]) -> tuple[list[Column
     success = [
         Column("reward", "reward [95%]", _plain),
         Column("iqm", "IQM [95%]", _plain),
-        Column("success", "all tasks", _percent, percent=True),
+        Column("success", "all tasks" if tasks else "success", _percent, percent=True),
         Column("first_intended", "first intended", _percent, percent=True),
         *(Column(f"done: {task}", task, _percent, percent=True) for task in tasks),
     ]
@@ -65,19 +65,19 @@ def columns_of(summary: pd.DataFrame, tasks: Sequence[str]) -> tuple[list[Column
     return first, second
 
 
-def matrix(summary: pd.DataFrame, columns: Sequence[Column], tasks: int) -> list[Group]:
-    """The lines of every row of the benchmark."""
+def matrix(summary: pd.DataFrame, columns: Sequence[Column], ends: tuple[float, float]) -> list[Group]:
+    """The lines of every row of the benchmark; the reward's axis goes from one of the `ends` to the other."""
     return [
-        (str(row), [_matrix_line(cell, columns, tasks) for cell in part.to_dict("records")])
+        (str(row), [_matrix_line(cell, columns, ends) for cell in part.to_dict("records")])
         for row, part in summary.groupby("row", sort=False)
     ]
 
 
-def _matrix_line(cell: Mapping[Any, Any], columns: Sequence[Column], tasks: int) -> dict[str, Any]:
+def _matrix_line(cell: Mapping[Any, Any], columns: Sequence[Column], ends: tuple[float, float]) -> dict[str, Any]:
     return {
         "name": shown(cell["assistant"]),
         **_amount(cell["training_seeds"], cell["n"]),
-        "plot": _places(cell, "reward", 0, tasks),
+        "plot": _places(cell, "reward", *ends),
         "cells": [_text(cell, column) for column in columns],
     }
 

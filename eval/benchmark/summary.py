@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from autonomy.types import UserError
+from envs.world import Score
+from eval.scores import bounded
 from eval.stats import Interval, clustered_interval, interquartile_mean
 
 NEEDED = ("row", "channels", "assistant", "training_seed", "seed", "reward")
@@ -74,15 +75,15 @@ def table_of(cells: Cells, row: str, assistant: str, column: str) -> pd.DataFram
     return None if table.empty else table
 
 
-def summarised(cells: Cells, tasks: Sequence[str]) -> pd.DataFrame:
+def summarised(cells: Cells, tasks: Sequence[str], score: Score) -> pd.DataFrame:
     """A row a cell: `training_seeds` (0 for the untrained), `episodes` and means, with NaN for what has no value.
 
     `NAME_low` and `NAME_high` bound the 95% interval of the mean NAME, `iqm` is the interquartile mean of the reward.
     """
-    return pd.DataFrame([_summary(cells, row, assistant, tasks) for row, assistant in cells])
+    return pd.DataFrame([_summary(cells, row, assistant, tasks, score) for row, assistant in cells])
 
 
-def _summary(cells: Cells, row: str, assistant: str, tasks: Sequence[str]) -> dict[str, object]:
+def _summary(cells: Cells, row: str, assistant: str, tasks: Sequence[str], score: Score) -> dict[str, object]:
     reward = table_of(cells, row, assistant, "reward")
     if reward is None:
         raise UserError(f"{assistant} in {row} has no episode that every training seed played")
@@ -93,12 +94,12 @@ def _summary(cells: Cells, row: str, assistant: str, tasks: Sequence[str]) -> di
         "training_seeds": trained,
         "episodes": reward.shape[1],
         "n": reward.size,
-        **_columns("iqm", interquartile_mean(reward.to_numpy()).within(0, len(tasks))),
+        **_columns("iqm", bounded(interquartile_mean(reward.to_numpy()), score)),
     }
     for column in INTERVALS:
         table = table_of(cells, row, assistant, column)
-        most = len(tasks) if column == "reward" else 1 if column in SHARES else math.inf
-        entry |= _columns(column, None if table is None else clustered_interval(table.to_numpy()).within(0, most))
+        range_of = score if column == "reward" else Score(column, 0.0, 1.0 if column in SHARES else None)
+        entry |= _columns(column, None if table is None else bounded(clustered_interval(table.to_numpy()), range_of))
     for column in (*(f"done: {task}" for task in tasks), *MEANS):
         table = table_of(cells, row, assistant, column)
         entry[column] = float("nan") if table is None else table.to_numpy().mean()

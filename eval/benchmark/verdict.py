@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from envs.world import Score
 from eval.benchmark.contrasts import BETTER, UNDECIDED, WORSE, Contrast, pooled_contrasts, pooled_table
 from eval.benchmark.summary import FEW, Cells
+from eval.scores import amount, bounded
 from eval.stats import Interval, clustered_interval
 
 NOBODY = "nobody"
@@ -31,7 +33,7 @@ def verdict(
     intent: bool,
     assistants: Sequence[str],
     contrasts: Sequence[Contrast],
-    tasks: int,
+    score: Score,
 ) -> Verdict | None:
     """The first of `assistants` beside the others over `rows`, those it played; None when it played none.
 
@@ -39,14 +41,14 @@ def verdict(
     """
     first, *others = assistants
     played = [row for row in rows if (row, first) in cells]
-    means = {name: _mean(cells, played, name, tasks) for name in assistants}
+    means = {name: _mean(cells, played, name, score) for name in assistants}
     complete = {name: mean for name, mean in means.items() if mean is not None}
     if first not in complete:
         return None
     pooled = pooled_contrasts(cells, played, first, others)
     ours = [contrast for contrast in contrasts if contrast.rows[0] in played]
     sentences = [
-        _best(first, complete, played, intent, tasks),
+        _best(first, complete, played, intent, score),
         *_rival(first, complete, pooled),
         *_against(first, pooled),
         *_count(ours),
@@ -55,12 +57,12 @@ def verdict(
     return Verdict(" ".join(sentences), [_peer(contrast, ours, len(played)) for contrast in pooled])
 
 
-def _mean(cells: Cells, rows: Sequence[str], name: str, tasks: int) -> Interval | None:
+def _mean(cells: Cells, rows: Sequence[str], name: str, score: Score) -> Interval | None:
     table = pooled_table(cells, rows, name)
-    return None if table is None else clustered_interval(table.to_numpy()).within(0, tasks)
+    return None if table is None else bounded(clustered_interval(table.to_numpy()), score)
 
 
-def _best(first: str, means: dict[str, Interval], rows: Sequence[str], intent: bool, tasks: int) -> str:
+def _best(first: str, means: dict[str, Interval], rows: Sequence[str], intent: bool, score: Score) -> str:
     """Who has the highest mean, and what the first assistant has."""
     top = max(mean.mean for mean in means.values())
     best = [name for name, mean in means.items() if mean.mean == top]
@@ -68,7 +70,7 @@ def _best(first: str, means: dict[str, Interval], rows: Sequence[str], intent: b
     over = f"Over the {len(rows)} settings{where}" if len(rows) > 1 else f"In {rows[0]}, the one setting{where}"
     whose = f"{_and([shown(name) for name in best])} {'has' if len(best) == 1 else 'have'}"
     rest = "" if first in best else f"; {first} has {means[first]}"
-    return f"{over}, {whose} the highest mean reward, {means[best[0]]} of {tasks} tasks an episode{rest}."
+    return f"{over}, {whose} the highest mean reward, {means[best[0]]} {amount(score)}{rest}."
 
 
 def _rival(first: str, means: dict[str, Interval], pooled: Sequence[Contrast]) -> list[str]:

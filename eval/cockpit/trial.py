@@ -95,8 +95,11 @@ class Trial:
         pairs = min(map(len, arms))
         if not pairs:
             return "no pair of episodes is complete yet"
-        tasks = sorted({task for record in self.records for task in record.completed})
-        lines = [table([summarise(arm[:pairs], tasks) for arm in arms]), f"assisted minus unassisted, {pairs} pairs:"]
+        done = {"tasks": sorted({task for record in self.records for task in record.completed})}
+        lines = [
+            table([summarise(arm[:pairs], done) for arm in arms]),
+            f"assisted minus unassisted, {pairs} pairs:",
+        ]
         for what in ("reward", "workload"):
             ours, theirs = ([[float(getattr(record, what)) for record in arm[:pairs]]] for arm in arms)
             lines.append(f"{what} {compare(ours, theirs)}")

@@ -29,7 +29,8 @@ def take_from_world(config: DictConfig) -> None:
 def measure(env: DictConfig) -> ActionBox | None:
     """Write what `world` knows into `env`, a configuration of that group, and return its box; None without a world.
 
-    These are the sizes, `period`, seconds a decision, and `score`, what the reward of an episode is.
+    These are the sizes, `period`, seconds a decision, `score`, what the reward of an episode is, and `box`, what
+    actions of -1 and 1 stand for.
 
     Raises Hydra's error for a world that cannot be made.
     """
@@ -40,9 +41,10 @@ def measure(env: DictConfig) -> ActionBox | None:
     world: Any = instantiate(env.world, n=1)
     env.state_dim, env.action_dim = (space.shape[0] for space in (world.observation_space, world.action_space))
     score = {key: getattr(world.score, key) for key in ("name", "low", "high")}
-    for key, value in {"period": float(world.period), "score": score}.items():
-        OmegaConf.update(env, key, value, force_add=True)
     box: ActionBox = world.box
+    units = {"low": list(box.low), "high": list(box.high)}
+    for key, value in {"period": float(world.period), "score": score, "box": units}.items():
+        OmegaConf.update(env, key, value, force_add=True)
     world.close()
     return box
 

@@ -7,7 +7,7 @@ environment's episode, so an episode is the same whatever runs beside it. Action
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,13 +83,20 @@ class Source(Protocol):
 class ReplayOperator(ProxyOperator):
     """Replays the actions of a demonstration, open loop, and holds still when they end.
 
-    Which one is drawn anew in every episode, unless `episode` fixes it. Raises `UserError` when there is no such
-    demonstration, or when its actions have not `dim` dimensions.
+    Which one is drawn anew in every episode, unless `episode` fixes it. `load(source)` gives the demonstrations with
+    actions in [-1, 1], such as `autonomy.data.load.load` with the world's box; None: those of the source are. Raises
+    `UserError` when there is no such demonstration, or when its actions have not `dim` dimensions.
     """
 
-    def __init__(self, source: Source, dim: int, episode: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        dim: int,
+        episode: int | None = None,
+        load: Callable[[Source], Demonstrations] | None = None,
+    ) -> None:
         super().__init__("replay")
-        self._episodes = source.load().episodes
+        self._episodes = (source.load() if load is None else load(source)).episodes
         if not self._episodes:
             raise UserError("there is nothing to replay: the demonstrations are empty")
         if episode is not None and not 0 <= episode < len(self._episodes):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import numpy as np
 import omegaconf
 import pytest
 from stable_baselines3 import PPO
@@ -101,6 +102,18 @@ def test_the_policy_preset_loads_a_policy(tmp_path: Path) -> None:
 def test_the_policy_preset_asks_for_a_path() -> None:
     with pytest.raises(omegaconf.MissingMandatoryValue, match=r"operator\.policy\.path"):
         hydra.utils.instantiate(preset("policy"))
+
+
+def test_a_replay_speaks_the_worlds_units(tmp_path: Path) -> None:
+    actions = np.tile(np.linspace(0.0, 4.0, 9)[:, None], (1, 9))
+    np.savez(tmp_path / "a.npz", states=np.zeros((9, 30)), actions=actions)
+    box = "+env.box={low: [-4,-4,-4,-4,-4,-4,-4,-4,-4], high: [4,4,4,4,4,4,4,4,4]}"
+    config = preset("replay", "data@operator.source=npz", f"operator.source.path={tmp_path / 'a.npz'}", box)
+    config.source.reading = None
+    operator = hydra.utils.instantiate(config)
+    begin(operator, 1)
+    played = np.concatenate([operator.act(states(1), []) for _ in range(9)])
+    np.testing.assert_allclose(played, actions / 4, atol=1e-6)
 
 
 def test_the_replay_preset_takes_any_data_source() -> None:

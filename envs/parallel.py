@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.context import BaseContext
 from typing import Any, TypeVar
 
 from tqdm import tqdm
@@ -33,21 +34,36 @@ def _start_worker(environment: dict[str, str]) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
+def _context(module: str, fresh: bool) -> BaseContext:
+    """How processes start: forked from a server that has `module`, or else with nothing imported.
+
+    The server is that of this whole program; it has the module of the first call.
+    """
+    if fresh or "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
+
+
 def imap_episodes(
     function: Callable[[Job], Result],
     jobs: Sequence[Job],
     *,
     processes: int | None = None,
     environment: dict[str, str] | None = None,
+    fresh: bool = False,
 ) -> Iterator[tuple[int, Result]]:
-    """`(index, function(jobs[index]))` over `processes` fresh processes (default: all cores), as each one finishes.
+    """`(index, function(jobs[index]))` over `processes` new processes (default: all cores), as each one finishes.
 
     A result depends on `processes` only if a job looks at more than its own argument. `function` must be importable by
-    name; `environment` is added to the workers' environment variables.
+    name; `environment` is added to the workers' environment variables. Workers are forked from a process that has
+    imported the module of `function` and does nothing else, which starts them in a fraction of the time; `fresh` ones
+    import everything themselves, with `environment` in place.
     """
     options: dict[str, Any] = {
         "max_workers": max(1, min(processes or available_cores(), len(jobs))),
-        "mp_context": multiprocessing.get_context("spawn"),
+        "mp_context": _context(function.__module__, fresh),
         "initializer": _start_worker,
         "initargs": (environment or {},),
     }

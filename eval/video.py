@@ -52,7 +52,7 @@ def in_renderer(function: Callable[[Job], Result], job: Job) -> Result | None:
     problem = rendering_problem()
     if problem is None:
         try:
-            return next(imap_episodes(function, [job], processes=1))[1]
+            return next(imap_episodes(function, [job], processes=1, fresh=True))[1]
         except BrokenProcessPool:
             problem = "No video: the OpenGL driver ended the process that rendered it."
     print(problem)

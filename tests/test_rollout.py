@@ -126,7 +126,7 @@ def record_of(seed: int, reward: float, **changes: Any) -> EpisodeRecord:
 
 def test_summary_of_known_records_and_the_files_round_trip(tmp_path: Path) -> None:
     records = [record_of(seed, float(seed % 2), success=seed < 2, improbable=0.25) for seed in range(10)]
-    summary = save(tmp_path, [records], ["kettle", "microwave"])[0]
+    summary = save(tmp_path, [records], {"tasks": ["kettle", "microwave"]})[0]
     assert summary["reward"]["mean"] == 0.5
     assert summary["reward"]["low"] < 0.5 < summary["reward"]["high"]
     assert summary["tasks"] == {"kettle": 0.5, "microwave": 0.0}

@@ -93,9 +93,9 @@ def run_all(cells: Sequence[Cell], processes: int | None) -> None:
     """Those that are not finished, a process each; the wide ones first, since they take longest."""
     pending = {str(cell.folder): cell for cell in cells if not cell.finished}
     jobs = sorted(pending.values(), key=lambda cell: -cell.width)
-    environment = {"OMP_NUM_THREADS": "1"}
+    options: dict[str, Any] = {"environment": {"OMP_NUM_THREADS": "1"}, "fresh": True}
     with tqdm(total=len(jobs), desc="densities", unit="model", disable=not jobs, dynamic_ncols=True) as bar:
-        for _ in imap_episodes(cell.run, jobs, processes=processes, environment=environment) if jobs else ():
+        for _ in imap_episodes(cell.run, jobs, processes=processes, **options) if jobs else ():
             bar.update()
 
 

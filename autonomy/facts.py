@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from autonomy.types import ActionBox, Demonstrations
+from autonomy.types import ActionBox, Demonstrations, UserError
 
 
 def is_playable(env: Mapping[str, Any] | DictConfig) -> bool:
@@ -32,14 +32,15 @@ def measure(env: DictConfig) -> ActionBox | None:
     These are the sizes, `period`, seconds a decision, `score`, what the reward of an episode is, and `box`, what
     actions of -1 and 1 stand for.
 
-    Raises Hydra's error for a world that cannot be made.
+    Raises `UserError` for sizes in `env` that are not the world's, Hydra's error for a world that cannot be made.
     """
     from hydra.utils import instantiate
 
     if env.get("world") is None:
         return None
     world: Any = instantiate(env.world, n=1)
-    env.state_dim, env.action_dim = (space.shape[0] for space in (world.observation_space, world.action_space))
+    for key, space in (("state_dim", world.observation_space), ("action_dim", world.action_space)):
+        _fill(env, key, space.shape[0])
     score = {key: getattr(world.score, key) for key in ("name", "low", "high")}
     box: ActionBox = world.box
     units = {"low": list(box.low), "high": list(box.high)}
@@ -47,6 +48,13 @@ def measure(env: DictConfig) -> ActionBox | None:
         OmegaConf.update(env, key, value, force_add=True)
     world.close()
     return box
+
+
+def _fill(env: DictConfig, key: str, size: int) -> None:
+    """Write `size` where `env` leaves it open. Raises `UserError` where it says another."""
+    if env.get(key) not in (None, size):
+        raise UserError(f"env.{key} of env={env.name} is {size}, not {env[key]}; leave env.{key} out")
+    OmegaConf.update(env, key, size, force_add=True)
 
 
 def take_from_data(config: DictConfig, demonstrations: Demonstrations) -> None:

@@ -114,9 +114,18 @@ def _resumed_config(cfg: DictConfig) -> DictConfig:
         asked, saved = OmegaConf.select(cfg, key), OmegaConf.select(config, key)
         if key.partition(".")[0] in _FREE:
             OmegaConf.update(config, key, asked, force_add=True)
-        elif key == "experiment" or asked != saved:
+        elif key == "experiment" or not _agrees(asked, saved):
             raise UserError(f"resume={cfg.resume} goes on with its own configuration; leave {override} out")
     return config
+
+
+def _agrees(asked: Any, saved: Any) -> bool:
+    """Whether a run was made with what is asked for; in a group, what the program fills in may be left open."""
+    if not isinstance(asked, DictConfig):
+        return bool(asked == saved)
+    return isinstance(saved, DictConfig) and all(
+        asked[key] is None or _agrees(asked[key], saved.get(key)) for key in asked
+    )
 
 
 def _overrides() -> list[str]:

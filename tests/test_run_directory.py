@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import UserError
 
-CONFIG = OmegaConf.create({"env": {"name": "kitchen-mixed"}, "assistant": {"name": "bc"}})
+CONFIG = OmegaConf.create({"env": {"name": "own"}, "assistant": {"name": "bc"}})
 
 
 def test_create_and_open(tmp_path: Path) -> None:

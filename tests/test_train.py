@@ -129,8 +129,8 @@ def test_the_last_line_is_the_run(program: Program, tmp_path: Path, d4rl_file: P
         (["evaluation.processes=0"], r"evaluation\.processes must be a whole number of at least 1"),
         (["threads=0"], "threads must be a whole number of at least 1"),
         (["device=tpu"], "device=tpu is not on this machine; the valid ones are auto, cpu"),
-        (["env.action_dim=7"], "the data's actions have width 9, but env=kitchen-mixed has 7"),
-        (["env.state_dim=59"], "the data's states have width 30, but env=kitchen-mixed has 59"),
+        (["env.action_dim=7"], r"env\.action_dim of env=kitchen-mixed is 9, not 7"),
+        (["env.state_dim=59"], r"env\.state_dim of env=kitchen-mixed is 30, not 59"),
         (["data.path=nothing.hdf5"], r"nothing\.hdf5"),
         (["resume=nothing", "run=null"], "there is no run directory nothing"),
         (["resume=nothing"], "not both"),
@@ -141,6 +141,15 @@ def test_mistakes_leave_nothing_behind(tmp_path: Path, d4rl_file: Path, override
     with pytest.raises(UserError, match=sentence):
         train(config(*arguments(d4rl_file, run, *overrides)))
     assert not run.exists()
+
+
+def test_data_of_another_robot(tmp_path: Path) -> None:
+    file = tmp_path / "arm.npz"
+    np.savez(file, states=np.zeros((20, 4)), actions=np.zeros((20, 1)), episode_ends=np.array([10, 20]))
+    world = ["env=gym", "env.world.id=Pendulum-v1"]
+    with pytest.raises(UserError, match="the data's states have width 4, but env=gym has 3"):
+        train(config(*SMALL, *world, "data=npz", f"data.path={file}", f"run={tmp_path / 'run'}"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_is_never_overwritten(finished: Path, d4rl_file: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,3 +53,29 @@ class RandomChannels(Channels):
     def law(self) -> MaskLaw:
         """A uniform set of `k` dimensions."""
         return CardinalityMasks(self._dim, self._k, self._k)
+
+
+def channel_names(dim: int, named: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return the words for channels in an environment of `dim` action dimensions that names the sets `named`."""
+    return [*sorted(named), "none", "all", *(f"random-{k}" for k in range(1, dim + 1))]
+
+
+def parse_channels(value: Any, dim: int, named: Mapping[str, Sequence[int]]) -> Channels:
+    """Return the channels that `value` stands for in an environment of `dim` action dimensions.
+
+    A name in `named` stands for the dimensions that the environment calls so, `none` and `all` for none and all of
+    them, `random-3` for three that are drawn in every episode, and a list such as [0, 3] for itself. The name of the
+    result, such as `dims-0-3`, stands for the same channels again. Raises `UserError` for any other value.
+    """
+    fixed = {"none": [], "all": range(dim), **named}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return FixedChannels(value, dim)
+    if isinstance(value, str) and value in fixed:
+        return FixedChannels(fixed[value], dim, value)
+    if drawn := re.fullmatch(r"random-(0|[1-9]\d*)", str(value)):
+        if int(drawn[1]) <= dim:
+            return RandomChannels(int(drawn[1]), dim)
+    elif listed := re.fullmatch(r"dims-\d+(-\d+)*", str(value)):
+        return FixedChannels([int(one) for one in listed[0].split("-")[1:]], dim)
+    words = ", ".join([*sorted(named), "none", "all", f"random-1 to random-{dim}"])
+    raise UserError(f"unknown channels {value!r}; the valid ones are {words}, or a list of dimensions such as [0]")

@@ -132,18 +132,15 @@ def explain(error: BaseException, config: Path | None = None) -> str | None:
         return _lacking(error)
     if isinstance(error, OSError) and error.errno in FULL_DISK:
         return f"the disk is full: {error.strerror} while writing {error.filename or 'a file'}"
-    if isinstance(error, TypeError) and _raised_in(error, "defaults_list.py"):  # Hydra, given channels=[0,9]
-        return "a group such as channels takes names, not numbers; channels=list channels.dims=[0,3] takes numbers"
+    if isinstance(error, TypeError) and _raised_in(error, "defaults_list.py"):  # Hydra, given operator=[0,9]
+        return "a group such as operator takes names, not numbers"
     return None
 
 
 def _lacking(error: InterpolationKeyError) -> str:
-    """A setting that refers to one that is not there: most often channels to names that the environment has not."""
+    """A setting that refers to one that is not there."""
     key = re.search(r"'([^']+)'", str(error))
     name = key[1] if key else "another one"
-    if name.startswith("env.channels."):
-        held = "channels=list 'channels.dims=[0,3]' holds any dimensions, channels=random-3 drawn ones"
-        return f"this environment has no channels {name.removeprefix('env.channels.')!r}; {held}"
     return f"{error.full_key} refers to {name}, which this configuration lacks"
 
 

@@ -23,9 +23,9 @@ from autonomy.types import UserError
 from eval.figures import recognition_over_time, reliability_of_belief
 from eval.following import courses
 from eval.intent import judging_episodes
-from eval.play import one_thread
+from eval.play import channels_of, one_thread
 from eval.recognition import FLOOR, Course, Stretch
-from eval.settings import channels_of, usable_folder
+from eval.settings import usable_folder
 
 BINS = 15
 """Of the probability of the likeliest intent, alike in width."""
@@ -168,7 +168,7 @@ def run(cfg: DictConfig) -> None:
     if not OmegaConf.is_list(cfg.held) or not cfg.held:
         raise UserError(f"held must be a list of channels such as [wrist,random-3], got {cfg.held!r}")
     directory, folder = RunDirectory.open(cfg.run), usable_folder(Path(cfg.out or Path(cfg.run, "belief")))
-    channels = [channels_of(str(name), directory.config().env) for name in cfg.held]
+    channels = [channels_of(one, directory.config().env) for one in cfg.held]
     assistant, demonstrations = load_assistant(cfg.run), judging_episodes(cfg, directory)
     shown = dataclasses.replace(demonstrations, episodes=demonstrations.episodes[:most])
     with one_thread():

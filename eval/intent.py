@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,9 @@ from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.train import split_rows
 from autonomy.types import Demonstrations, UserError
 from eval.figures import reliability
+from eval.play import channels_of
 from eval.probe import KnowsIntent
-from eval.settings import channels_of, usable_folder, with_env
+from eval.settings import usable_folder, with_env
 
 Ranks = dict[str, NDArray[np.float64]]
 LEVELS = (0.01, 0.05, 0.1, 0.25, 0.5)
@@ -41,9 +43,9 @@ ROWS = 64
 
 
 def calibration(
-    run: str | Path, channels: Sequence[str], rows: int, generator: torch.Generator, draws: int = 99
+    run: str | Path, channels: Sequence[Any], rows: int, generator: torch.Generator, draws: int = 99
 ) -> Ranks:
-    """`{name: ranks (N,)}` of at most `rows` actions that the assistant of `run` has not been trained on.
+    """`{name of the channels: ranks (N,)}` of at most `rows` actions that the training of `run` has not seen.
 
     The rows are drawn from the episodes that training held out, the same ones for every channels, but not from those
     that the score is calibrated by (`autonomy.density.conformal.Conformal`). `draws` are for runs without calibration.
@@ -55,17 +57,17 @@ def calibration(
             f"the assistant of {run} does not know p(a_operator | s); give the run of one that does, as mac"
         )
     env = directory.config().env
-    held = [channels_of(name, env) for name in channels]
+    held = [channels_of(one, env) for one in channels]
     calibrating, others = halves(held_out(directory))
     chosen = some_of(others if len(others.states) else calibrating, rows, generator)
     states, actions = chosen.states, chosen.actions
     seed = int(torch.randint(2**62, (), generator=generator))
     masks = [torch.from_numpy(one.sample(len(states), np.random.default_rng(seed))) for one in held]
     found: Ranks = {}
-    for name, mask in zip(tqdm(channels, desc="ranks", unit="channels"), masks, strict=True):
+    for one, mask in zip(tqdm(held, desc="ranks", unit="channels"), masks, strict=True):
         parts = zip(states.split(ROWS), actions.split(ROWS), mask.split(ROWS), strict=True)
         ranks = [assistant.intent_rank(*part, n=draws, generator=generator) for part in parts]
-        found[name] = torch.cat(ranks).numpy()
+        found[one.name] = torch.cat(ranks).numpy()
     return found
 
 
@@ -155,7 +157,7 @@ def run(cfg: DictConfig) -> None:
     if not OmegaConf.is_list(cfg.held) or not cfg.held:
         raise UserError(f"held must be a list of channels such as [base,random-3], got {cfg.held!r}")
     folder = usable_folder(Path(cfg.out or Path(cfg.run, "intent")))
-    ranks = calibration(cfg.run, [str(name) for name in cfg.held], rows, generator, draws)
+    ranks = calibration(cfg.run, list(cfg.held), rows, generator, draws)
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "intent.csv", frame(ranks).to_csv(index=False).encode())
     atomic_write(folder / "intent.png", reliability(ranks))

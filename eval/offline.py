@@ -18,7 +18,6 @@ from tqdm import tqdm
 
 from autonomy.assistants.knn import KNNAssistant
 from autonomy.batches import Rows
-from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
@@ -28,8 +27,8 @@ from eval.figures import filled_errors
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import Found, dimensions, frame, table
 from eval.intent import judging_episodes, split_episodes
-from eval.play import one_thread
-from eval.settings import assistant_name, channels_of, usable_folder
+from eval.play import channels_of, one_thread
+from eval.settings import assistant_name, usable_folder
 
 Way = Callable[[Demonstrations, Channels, int], Filled]
 
@@ -81,9 +80,7 @@ def _neighbours(training: Demonstrations, k: int) -> KNNAssistant:
 def _channels(cfg: DictConfig, directory: RunDirectory) -> list[Channels]:
     if not OmegaConf.is_list(cfg.held) or not cfg.held:
         raise UserError(f"held must be a list of channels such as [random-3,[0,1,2]], got {cfg.held!r}")
-    env = directory.config().env
-    lists = [list(one) if OmegaConf.is_list(one) else str(one) for one in cfg.held]
-    return [FixedChannels(one, env.action_dim) if isinstance(one, list) else channels_of(one, env) for one in lists]
+    return [channels_of(one, directory.config().env) for one in cfg.held]
 
 
 @main("offline")

@@ -15,8 +15,9 @@ import torch
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.channels import parse_channels
 from autonomy.facts import is_playable
-from autonomy.types import UserError
+from autonomy.types import Channels, UserError
 from envs.shared_control import SharedControl
 from envs.world import World
 from eval.episodes import EpisodeRecord, Tally
@@ -30,22 +31,31 @@ Watch = Callable[[World, dict[str, Any]], None]
 class Setting:
     """Who plays what, as plain resolved configuration that any process can instantiate.
 
-    `assistant`, `operator` and `channels` have a `_target_`; `env` is a configuration of the group `env`; `name` is
-    the assistant's name in records; `seed` is that of the operator's and the channels' draws, which also depend on the
-    episode seed and on nothing else.
+    `assistant` and `operator` have a `_target_`; `channels` is a value that `channels_of` reads; `env` is a
+    configuration of the group `env`; `name` is the assistant's name in records; `seed` is that of the operator's and
+    the channels' draws, which also depend on the episode seed and on nothing else. Raises `UserError` for channels that
+    the environment has not.
     """
 
     name: str
     assistant: Mapping[str, Any]
     operator: Mapping[str, Any]
-    channels: Mapping[str, Any]
+    channels: str | Sequence[int]
     env: Mapping[str, Any]
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        channels_of(self.channels, self.env)
+
     def labels(self) -> tuple[str, str, str]:
-        """The names of assistant, operator and channels. Instantiates all three, so mistakes in them show early."""
+        """The names of assistant, operator and channels. Makes all three, so mistakes in them show early."""
         instantiate(self.assistant)
-        return self.name, str(instantiate(self.operator).name), str(instantiate(self.channels).name)
+        return self.name, str(instantiate(self.operator).name), channels_of(self.channels, self.env).name
+
+
+def channels_of(value: Any, env: Mapping[str, Any] | DictConfig) -> Channels:
+    """Return the channels `value`, such as base, random-3 or [0, 3], of the configuration `env`. Raises `UserError`."""
+    return parse_channels(value, env["action_dim"], env.get("channels") or {})
 
 
 def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,9 +101,8 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
     """
     bare = _kept_world(json.dumps(dict(setting.env)), batch)
     bare.stage(seeds)
-    assistant, operator, channels = (
-        instantiate(part) for part in (setting.assistant, setting.operator, setting.channels)
-    )
+    assistant, operator = instantiate(setting.assistant), instantiate(setting.operator)
+    channels = channels_of(setting.channels, setting.env)
     tell = assistant.intents if getattr(assistant, "told", False) else ()
     world = SharedControl(bare, operator, channels, setting.seed, tell=tell)
     names = (setting.name, str(operator.name), str(channels.name))

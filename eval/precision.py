@@ -20,8 +20,9 @@ from autonomy.intent.assistant import IntentAssistant
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
 from eval.intent import held_out, some_of
+from eval.play import channels_of
 from eval.rollout import evaluate
-from eval.settings import channels_of, setting_of
+from eval.settings import setting_of
 from eval.stats import compare
 
 Compared = DensityAssistant | IntentAssistant
@@ -36,9 +37,9 @@ def run(cfg: DictConfig) -> None:
     rows = some_of(held_out(directory), whole("rows", cfg.rows, 1), torch.Generator().manual_seed(0))
     lines = [likelihood(pair, rows)]
     env = directory.config().env
-    for name in cfg.held:
-        mask = torch.from_numpy(channels_of(name, env).sample(len(rows.states), np.random.default_rng(seed)))
-        lines.append(f"{name}: {actions(pair, rows, mask)}")
+    for channels in [channels_of(one, env) for one in cfg.held]:
+        mask = torch.from_numpy(channels.sample(len(rows.states), np.random.default_rng(seed)))
+        lines.append(f"{channels.name}: {actions(pair, rows, mask)}")
     lines.append(reward(cfg, range(seed, seed + episodes), env))
     print("\n".join(lines))
 

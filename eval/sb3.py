@@ -26,14 +26,13 @@ from tqdm import tqdm
 
 import envs  # noqa: F401  (registers the ids)
 from autonomy.assistants.zero import ZeroAssistant
-from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_policy
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import atomic_write
 from autonomy.types import Array, Assistant, Channels, Operator, UserError
 from envs.shared_control import SharedControl
-from eval.play import one_thread
+from eval.play import channels_of, one_thread
 from eval.settings import usable_folder
 from eval.stats import caveat, compare, mean_interval
 
@@ -106,7 +105,7 @@ def make_world(n: int, seed: int, operator: Operator, channels: Channels, object
 def make_agent(cfg: DictConfig) -> BaseAlgorithm:
     """The untrained agent of a composed configs/sb3.yaml. Raises `UserError` for settings that SB3 refuses."""
     n, algorithm = whole("algorithm.environments", cfg.algorithm.environments, 1), cfg.algorithm.name
-    world = make_world(n, cfg.seed, instantiate(cfg.operator), instantiate(cfg.channels), cfg.env.objects)
+    world = make_world(n, cfg.seed, instantiate(cfg.operator), channels_of(cfg.channels, cfg.env), cfg.env.objects)
     try:
         agent: BaseAlgorithm = instantiate(cfg.algorithm.agent)(env=world, seed=cfg.seed, device="cpu")
     except (AssertionError, TypeError, ValueError) as error:
@@ -145,7 +144,7 @@ def evaluate(assistant: Assistant, world: VecMonitor) -> tuple[Returns, Returns]
 def table(cfg: DictConfig, assistant: Assistant) -> str:
     """The assistant of a composed configs/sb3.yaml beside nobody, chance, and an operator who holds everything."""
     episodes, seed = cfg.evaluation.episodes, cfg.evaluation.seed
-    channels, everything = instantiate(cfg.channels), FixedChannels(range(cfg.env.action_dim), cfg.env.action_dim)
+    channels, everything = (channels_of(one, cfg.env) for one in (cfg.channels, "all"))
     ours = f"operator and {cfg.algorithm.name.upper()}"
     rows: dict[str, tuple[Assistant, Channels]] = {
         "operator alone": (ZeroAssistant(), channels),
@@ -179,6 +178,7 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/sb3.yaml."""
     for key, low in (("seed", 0), ("evaluation.seed", 0), ("evaluation.episodes", 1), ("algorithm.steps", 1)):
         whole(key, OmegaConf.select(cfg, key), low)
+    cfg.out = cfg.out or f"runs/sb3/{cfg.algorithm.name}-{channels_of(cfg.channels, cfg.env).name}-seed{cfg.seed}"
     out, agent, saved = usable_folder(Path(cfg.out)), make_agent(cfg), io.BytesIO()
     out.mkdir(parents=True, exist_ok=True)
     train(agent, cfg.algorithm.steps).save(saved)

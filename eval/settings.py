@@ -9,7 +9,6 @@ from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from autonomy.checkpoint import check_compatible
@@ -17,7 +16,7 @@ from autonomy.checks import switch, whole
 from autonomy.configs import CONFIGS
 from autonomy.facts import measure
 from autonomy.run_directory import RunDirectory
-from autonomy.types import Channels, UserError
+from autonomy.types import UserError
 from eval.play import Setting
 
 ZERO = "zero"
@@ -79,7 +78,7 @@ def _config(run: str) -> DictConfig:
 
 
 def with_env(cfg: DictConfig, env: DictConfig) -> dict[str, Any]:
-    """`cfg` as plain containers, with `env` in it: operators and channels refer to its tasks, sizes and channels."""
+    """`cfg` as plain containers, with `env` in it: operators refer to its tasks and sizes."""
     whole_cfg = cfg.copy()
     with open_dict(whole_cfg):
         whole_cfg.env = env
@@ -94,12 +93,6 @@ def usable_folder(path: Path) -> Path:
             f"cannot write to out={path}: {there} is not a folder that you may write to; give another out=..."
         )
     return path
-
-
-def channels_of(name: str, env: DictConfig) -> Channels:
-    """The channels `name` of configs/channels in `env`. Raises `UserError` where they need dimensions it has not."""
-    cfg = compose_rollout(["run=zero", "operator=zero", f"channels={name}"])
-    return cast(Channels, instantiate(with_env(cfg, env)["channels"]))
 
 
 def _folder(cfg: DictConfig, setting: Setting) -> Path:

@@ -1,34 +1,21 @@
-"""Which dimensions an operator holds: fixed lists, random ones, and the presets of configs/channels."""
+"""Which dimensions an operator holds: fixed sets, random ones, and what a person may type for them."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import hydra
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
-from autonomy.channels import FixedChannels, RandomChannels
-from autonomy.types import UserError
+from autonomy.channels import FixedChannels, RandomChannels, channel_names, parse_channels
+from autonomy.types import Channels, UserError
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-NAMED: dict[str, set[int]] = {
-    "base": {0, 1, 2},
-    "shoulder": {0, 1, 2, 3},
-    "wrist": {4, 5, 6},
-    "arm": set(range(7)),
-    "fingers": {7, 8},
-    "joystick": {0, 1},
-    "none": set(),
-    "all": set(range(9)),
-}
+NAMED = {"base": (0, 1, 2), "wrist": (4, 5, 6), "fingers": (7, 8)}
 
 
-def preset(name: str, *overrides: str) -> Any:
-    with hydra.initialize_config_dir(str(CONFIGS), version_base=None):
-        config = hydra.compose(overrides=[f"+channels={name}", "+env=kitchen-mixed", *overrides])
-    return hydra.utils.instantiate(config.channels)
+def held(channels: Channels) -> list[int]:
+    return [int(dim) for dim in np.flatnonzero(channels.sample(1, np.random.default_rng(0))[0])]
 
 
 def test_fixed_channels_are_the_same_in_every_episode() -> None:
@@ -79,31 +66,60 @@ def test_random_channels_refuse_a_k_out_of_range(k: Any) -> None:
         RandomChannels(k, dim=9)
 
 
-@pytest.mark.parametrize("name", sorted(NAMED))
-def test_named_presets_hold_their_dimensions(name: str) -> None:
-    channels = preset(name)
-    assert channels.name == name
-    assert set(np.flatnonzero(channels.sample(1, np.random.default_rng(0))[0]).tolist()) == NAMED[name]
+@pytest.mark.parametrize(
+    ("value", "name", "dims"),
+    [
+        ("base", "base", [0, 1, 2]),
+        ("fingers", "fingers", [7, 8]),
+        ("none", "none", []),
+        ("all", "all", list(range(9))),
+        ([0, 8], "dims-0-8", [0, 8]),
+        (OmegaConf.create([3, 0]), "dims-3-0", [0, 3]),
+        ("dims-0-3-8", "dims-0-3-8", [0, 3, 8]),
+        ("random-9", "random-9", list(range(9))),
+        ("random-0", "random-0", []),
+    ],
+)
+def test_what_a_person_types_has_a_name_and_dimensions(value: Any, name: str, dims: list[int]) -> None:
+    channels = parse_channels(value, 9, NAMED)
+    assert (channels.name, held(channels)) == (name, dims)
+    again = parse_channels(channels.name, 9, NAMED)
+    assert (again.name, held(again)) == (name, dims)
 
 
-@pytest.mark.parametrize("k", range(1, 9))
-def test_random_presets_hold_k_dimensions(k: int) -> None:
-    channels = preset(f"random-{k}")
+@pytest.mark.parametrize("k", range(1, 10))
+def test_random_words_draw_k_dimensions_in_every_episode(k: int) -> None:
+    channels = parse_channels(f"random-{k}", 9, NAMED)
     assert channels.name == f"random-{k}"
-    assert channels.sample(4, np.random.default_rng(0)).sum(axis=1).tolist() == [k] * 4
+    masks = channels.sample(40, np.random.default_rng(0))
+    assert masks.sum(axis=1).tolist() == [k] * 40
+    assert (len(np.unique(masks, axis=0)) > 1) == (k < 9)
 
 
-def test_the_list_preset_takes_dimensions() -> None:
-    channels = preset("list", "channels.dims=[0,8]")
-    assert np.flatnonzero(channels.sample(1, np.random.default_rng(0))[0]).tolist() == [0, 8]
+def test_all_and_none_hold_alike_whatever_the_draw() -> None:
+    for word, mass in (("all", 1.0), ("none", 0.0)):
+        assert (parse_channels(word, 28, {}).sample(5, np.random.default_rng(3)) == mass).all()
 
 
-def test_the_list_preset_refuses_a_dimension_out_of_range() -> None:
-    with pytest.raises(hydra.errors.InstantiationException, match="the valid ones are 0 to 8") as caught:
-        preset("list", "channels.dims=[9]")
-    assert isinstance(caught.value.__cause__, UserError)
+@pytest.mark.parametrize(
+    "value", ["elbow", "list", "", "random-10", "random-03", "random--1", "random-x", "dims-", 3, None, True, {}]
+)
+def test_other_values_are_refused_with_the_choices_of_the_environment(value: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_channels(value, 9, NAMED)
+    assert str(caught.value) == (
+        f"unknown channels {value!r}; the valid ones are base, fingers, wrist, none, all, random-1 to random-9, or a "
+        "list of dimensions such as [0]"
+    )
 
 
-def test_there_are_no_other_presets() -> None:
-    names = {path.stem for path in (CONFIGS / "channels").glob("*.yaml")}
-    assert names == {*NAMED, "list", *(f"random-{k}" for k in range(1, 9))}
+@pytest.mark.parametrize("value", [[9], [-1], [0, 0], ["base"], [True], [0.5], "dims-9"])
+def test_lists_are_of_the_environments_dimensions(value: Any) -> None:
+    with pytest.raises(UserError, match="not distinct action dimensions; the valid ones are 0 to 8"):
+        parse_channels(value, 9, NAMED)
+
+
+def test_every_word_that_is_offered_is_taken() -> None:
+    words = channel_names(3, {"joystick": [0, 1]})
+    assert words == ["joystick", "none", "all", "random-1", "random-2", "random-3"]
+    assert [parse_channels(word, 3, {"joystick": [0, 1]}).name for word in words] == words

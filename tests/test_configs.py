@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from autonomy.configs import CONFIGS
-from autonomy.types import Assistant, Channels, UserError
+from autonomy.types import Assistant, UserError
 
 PROGRAMS = sorted(file.stem for file in CONFIGS.glob("*.yaml"))
 ROOTS = {CONFIGS, CONFIGS / "benchmark", CONFIGS / "cockpit", CONFIGS / "density"}
@@ -20,7 +20,6 @@ ROOTS = {CONFIGS, CONFIGS / "benchmark", CONFIGS / "cockpit", CONFIGS / "density
 SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
 # What has no default because only the user knows it.
 NEEDED = {
-    "channels=list": ["channels.dims=[0,8]"],
     "data=d4rl": ["data.path=FILE"],
     "data=hdf5": ["data.path=FILE"],
     "data=npz": ["data.path=FILE"],
@@ -138,14 +137,6 @@ def test_environments(env: str) -> None:
     assert set(world.tasks) == set(cfg.tasks)
     assert {name: list(dims) for name, dims in world.channels.items()} == cfg.channels
     world.close()
-
-
-@pytest.mark.parametrize("channels", options("channels"))
-def test_channels(channels: str) -> None:
-    import numpy as np
-
-    made: Channels = instantiate(composed("rollout", "env=kitchen-mixed", f"channels={channels}", "run=DIR").channels)
-    assert made.sample(3, np.random.default_rng(0)).shape == (3, 9)
 
 
 @pytest.mark.parametrize("operator", options("operator"))

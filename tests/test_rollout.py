@@ -222,7 +222,7 @@ def test_the_program_plays_a_run_in_its_own_environment(trained: Path, program: 
         (["env=kitchen-complete"], "env=kitchen-mixed"),
         (["operator=nobody"], "expert"),
         (["channels=elbow"], "shoulder"),
-        (["channels=list", "channels.dims=[9]"], "0 to 8"),
+        (["channels=[9]"], "0 to 8"),
         (["operator.order=[sink]"], "microwave"),
         (["operator=policy"], "operator.policy.path"),
     ],

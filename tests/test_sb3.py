@@ -213,7 +213,7 @@ def test_the_same_seed_trains_the_same_agent() -> None:
         ("algorithm.agent.learning_rate=-1", "ppo cannot be made with these settings of algorithm.agent"),
         ("algorithm.agent.policy=CnnPolicy", "ppo cannot be made with these settings of algorithm.agent"),
         ("env.objects=1", "the number of objects must be a whole number of at least 2"),
-        ("channels=wrist", "this environment has no channels 'wrist'"),
+        ("channels=wrist", "unknown channels 'wrist'; the valid ones are joystick, none, all, random-1 to random-3"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("evaluation.episodes=0", "evaluation.episodes must be a whole number of at least 1"),
         ("evaluation.seed=x", "evaluation.seed must be a whole number of at least 0"),

@@ -63,7 +63,7 @@ def test_training_ends_with_a_played_evaluation_and_a_report(run: Path) -> None:
 
 
 def test_operators_play_with_it(program: Program, run: Path) -> None:
-    hind = ["operator=random", "channels=list", "channels.dims=[0,1,2]", "episodes=3", "seed=4"]
+    hind = ["operator=random", "channels=[0,1,2]", "episodes=3", "seed=4"]
     done = program("eval.rollout", f"run={run}", *hind, f"out={run / 'hind'}")
     assert done.returncode == 0, done.stderr
     records = read_episodes(run / "hind" / "episodes.jsonl")
@@ -100,7 +100,7 @@ def test_assistants_are_compared_in_it(program: Program, run: Path, tmp_path: Pa
     [
         (["env=gym", "env.world.id=Walker2d-v5"], "world.id=HalfCheetah-v5, not Walker2d-v5"),
         (["env=kitchen-mixed"], "env.name=gym, not kitchen-mixed"),
-        (["channels=wrist"], "this environment has no channels 'wrist'"),
+        (["channels=wrist"], "unknown channels 'wrist'; the valid ones are "),
         (["operator=expert"], "does the kitchen's tasks, and this environment has none"),
     ],
 )

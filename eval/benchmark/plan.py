@@ -16,6 +16,7 @@ from autonomy.types import UserError
 from eval.benchmark.cells import Cell
 from eval.benchmark.frame import of_people
 from eval.benchmark.trainings import Training, plan_trainings
+from eval.play import channels_of
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
 
 STAGES = ("all", "data", "train", "play")
@@ -82,15 +83,16 @@ class Plan:
         if partner:
             cfg.partner = str(partner[0].run)
         self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
+        _check_places([*self.places, *self.references], self.env)
         if self.grows and any(place.curve for place in self.places):
             raise UserError("a benchmark has curves or it grows, not both: set curves={} or grow=null")
 
     @property
     def channels(self) -> list[str]:
-        """The configurations of the group `channels` that are played off the curves, in order; but not `none`."""
+        """The words for channels that are played off the curves, in order; but not `none`."""
         overrides = [override for place in self.places if place.curve is None for override in place.overrides]
         names = [name for key, _, name in (override.partition("=") for override in overrides) if key == "channels"]
-        return [name for name in dict.fromkeys(names) if name not in ("none", "list")]
+        return [name for name in dict.fromkeys(names) if name != "none" and not name.startswith("[")]
 
     def cells(self) -> list[Cell]:
         """Every place with every trained assistant, then the references. Needs the run directories of `trainings`."""
@@ -163,9 +165,13 @@ def _places(config: dict[str, Any]) -> tuple[list[Place], list[Place]]:
     if not curves:
         _filled("cells", config["cells"])
     cells, references = ([Place(_overrides(key, entry)) for entry in config[key]] for key in ("cells", "references"))
-    for place in [*cells, *references, *curves]:
-        compose_rollout([*place.overrides, "run=zero"])
     return [*cells, *curves], references
+
+
+def _check_places(places: Sequence[Place], env: DictConfig) -> None:
+    """Raise `UserError` or Hydra's error for a place that cannot be played in `env`."""
+    for place in places:
+        channels_of(compose_rollout([*place.overrides, "run=zero"]).channels, env)
 
 
 def _curve(name: str, curve: Any) -> Iterator[Place]:
@@ -173,7 +179,8 @@ def _curve(name: str, curve: Any) -> Iterator[Place]:
         raise UserError(f"the curve {name} needs play, key and values, got {curve!r}")
     _filled(f"curves.{name}.values", curve["values"])
     for value in curve["values"]:
-        yield Place((*_overrides(name, curve["play"]), f"{curve['key']}={value}"), name, float(value))
+        more = curve["key"].format(value) if "{}" in curve["key"] else f"{curve['key']}={value}"
+        yield Place((*_overrides(name, curve["play"]), more), name, float(value))
 
 
 def _overrides(key: str, entry: Any) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from eval.cockpit.seats import Seats
 from eval.cockpit.session import Session, Snapshot
 from eval.cockpit.steering import Steering
 from eval.cockpit.trial import ASKING, DRIVING, READY, Trial
-from eval.settings import channels_of
+from eval.play import channels_of
 
 STEP_LIMIT, PATIENCE = 100_000, 10.0
 """Of an episode that a person ends, two hours; seconds that a tick may keep us waiting."""

@@ -15,6 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from autonomy.channels import channel_names
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import choice, whole
 from autonomy.configs import CONFIGS
@@ -25,6 +26,7 @@ from envs.kitchen.tasks import TASK_SETS
 from eval.cockpit.cockpit import Choices, Cockpit
 from eval.cockpit.steering import Hand, Joints, Steering
 from eval.cockpit.trial import Trial
+from eval.play import channels_of
 from eval.settings import assistant_name, usable_folder
 
 if TYPE_CHECKING:
@@ -105,11 +107,9 @@ def make(cfg: DictConfig) -> Cockpit:
         Hand() if choice("steering", cfg.steering, STEERINGS) == "hand" else Joints(first.env.action_dim)
     )
     device = instantiate(cfg.device, width=len(steering.labels))
-    names = tuple(
-        sorted(path.stem for path in (CONFIGS / "channels").glob("*.yaml") if path.stem not in ("list", "joystick"))
-    )
-    choices = Choices(runs, names, tuple(TASK_SETS), tuple(NOISE), str(cfg.precision), _intents(runs))
-    held, seed = choice("channels", cfg.held, names), whole("seed", cfg.seed, 0)
+    held, seed = channels_of(cfg.held, first.env).name, whole("seed", cfg.seed, 0)
+    names = dict.fromkeys([*channel_names(first.env.action_dim, first.env.channels), held])
+    choices = Choices(runs, tuple(names), tuple(TASK_SETS), tuple(NOISE), str(cfg.precision), _intents(runs))
     trial = None
     if cfg.trial is not None:
         choice("trial", cfg.trial, ("ab",))

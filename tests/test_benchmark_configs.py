@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from autonomy.budget import inner
 from autonomy.configs import CONFIGS
 from autonomy.types import Assistant, UserError
+from eval.benchmark.ideas import with_ideas
 from eval.benchmark.plan import Plan
 from eval.benchmark.trainings import parted
 from eval.settings import compose_config, compose_rollout
 
 ROOT = CONFIGS / "benchmark"
 EXPERIMENTS = sorted(file.stem for file in (ROOT / "experiment").glob("*.yaml"))
+IDEAS = list(OmegaConf.load(ROOT / "ideas.yaml").catalogue)
+WRIST, DRAWN = ["operator=expert", "channels=wrist"], ["operator=expert", "channels=random-3"]
+ALONE = ["operator=zero", "channels=none"]
 SMALL = ["model.width=16", "model.depth=2", "model.components=3"]
 
 
@@ -45,7 +49,7 @@ def test_the_cells_of_every_experiment_can_be_played(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_assistant_of_an_experiment_can_be_trained(experiment: str) -> None:
-    cfg = composed(f"experiment={experiment}", "+data.path=FILE")
+    cfg = with_ideas(composed(f"experiment={experiment}", "+data.path=FILE"))
     assert set(cfg.variants) <= set(cfg.assistants)
     for name in cfg.assistants:
         learn, _ = parted(cfg.variants.get(name, [f"assistant={name}"]))
@@ -53,15 +57,60 @@ def test_every_assistant_of_an_experiment_can_be_trained(experiment: str) -> Non
         assert isinstance(instantiate(compose_config("train", overrides).assistant), Assistant)
 
 
-@pytest.mark.parametrize("experiment", [name for name in EXPERIMENTS if name.startswith("ablate-")])
-def test_every_variant_of_an_ablation_changes_something(experiment: str) -> None:
-    cfg = composed(f"experiment={experiment}")
+@pytest.mark.parametrize("idea", IDEAS)
+def test_every_variant_of_an_idea_changes_something(idea: str) -> None:
+    cfg = with_ideas(composed("experiment=ablate", f"ideas=[{idea}]"))
+    assert (cfg.name, cfg.out) == (f"ablate-{idea}", f"runs/benchmark/ablate-{idea}")
     assert cfg.assistants[0] == "mac"
-    assert set(cfg.assistants[1:]) == set(cfg.variants) != set()
+    assert list(cfg.assistants[1:]) == list(cfg.variants) != []
     plain = compose_config("train", cfg.train), compose_config("rollout", ["run=zero"])
     for overrides in cfg.variants.values():
         learn, play = parted(overrides)
         assert (compose_config("train", [*cfg.train, *learn]), compose_config("rollout", ["run=zero", *play])) != plain
+
+
+def test_ideas_share_a_table() -> None:
+    given = composed("experiment=ablate", "ideas=[members,edge,swap]")
+    cfg = with_ideas(given)
+    assert cfg.name == "ablate-members-edge-swap"
+    others = ["walked-edge", "all-edges", "swap-0", "swap-0.9"]
+    assert list(cfg.assistants) == ["mac", "members-2", "members-4", "members-8", *others]
+    assert cfg.cells == [WRIST, DRAWN, ALONE]
+    plan = Plan(given)
+    assert [training.assistant for training in plan.assisting][::3] == cfg.assistants
+    assert plan.out.name == "ablate-members-edge-swap"
+
+
+def test_all_ideas_are_those_that_the_same_cells_judge() -> None:
+    cfg = with_ideas(composed("experiment=ablate"))
+    assert cfg.name == "ablate-all"
+    assert cfg.cells == [WRIST, DRAWN]
+    assert len(cfg.variants) == 18
+    assert not {"gated", "members-2", "swap-0"} & set(cfg.variants)
+
+
+def test_what_is_given_by_hand_stands_beside_ideas() -> None:
+    wide = "+variants.wide=['assistant=mac','model.width=2048']"
+    mine = ["assistants=[mac,step,wide]", wide, f"cells=[{ALONE}]"]
+    cfg = with_ideas(composed("experiment=ablate", "name=mine", *mine))
+    assert (cfg.name, cfg.assistants, cfg.cells) == ("mine-all", ["mac", "step", "wide"], [ALONE])
+    assert cfg.variants.wide == ["assistant=mac", "model.width=2048"]
+
+
+@pytest.mark.parametrize(
+    ("ideas", "words"),
+    [
+        ("[gate,glue]", "unknown idea 'glue'; the valid ones are steps, keep, capacity"),
+        ("[all,gate]", "unknown idea 'all'"),
+        ("gate", "ideas must be all or a list such as .gate,members., got 'gate'"),
+        ("[]", "ideas must be all or a list"),
+        ("null", "ideas must be all or a list"),
+        ("[gate,gate]", "ideas must be different from each other"),
+    ],
+)
+def test_what_is_no_idea_is_one_sentence(ideas: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        with_ideas(composed("experiment=ablate", f"ideas={ideas}"))
 
 
 @pytest.mark.parametrize("assistant", ["mac", "ibc", "explicit-bc", "diffusion"])

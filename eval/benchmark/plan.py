@@ -15,6 +15,7 @@ from autonomy.facts import is_playable, measure
 from autonomy.types import UserError
 from eval.benchmark.cells import Cell
 from eval.benchmark.frame import of_people
+from eval.benchmark.ideas import with_ideas
 from eval.benchmark.trainings import Training, plan_trainings
 from eval.play import channels_of
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
@@ -44,7 +45,7 @@ class Plan:
     played: before hours of training, not after."""
 
     def __init__(self, cfg: DictConfig) -> None:
-        cfg = cfg.copy()
+        cfg = with_ideas(cfg).copy()
         _check(_plain(cfg, ("assistants", "training_seeds", "processes", "stage", "shards", "shard", "partner_seed")))
         self.out, self.store = (usable_folder(Path(str(cfg[key]))) for key in ("out", "store"))
         first = whole("seed", cfg.seed, 0)

@@ -25,7 +25,9 @@ from eval.density.tables import read_published
 from tests.conftest import Program
 
 ROOT = CONFIGS / "density"
-MODELS = sorted(file.stem for file in (ROOT / "model").glob("*.yaml"))
+ANY_ORDER = ["any-order", "any-order-reweighted"]
+COMPLETING = ["mac", "mac-unweighted", "completion", "completion-unweighted"]
+MODELS = sorted([*ANY_ORDER, *COMPLETING, "made", "ace", "flow", "gaussian", "mixture"])
 SMALL = ["data.rows=400", "data.test_rows=60", "data.dim=3", "training.steps=6", "training.validate_every=3", "width=8"]
 SMALL += ["components=2", "depth=2", "scoring.query_rows=3", "scoring.orders=2", "seeds=[0,1]"]
 
@@ -56,6 +58,7 @@ def test_every_model_can_be_made_and_trained(model: str) -> None:
 def test_all_models_are_in_the_zoo_and_all_names_are_known() -> None:
     cfg = composed()
     assert sorted(cfg.zoo) == MODELS
+    assert {file.stem for file in (ROOT / "model").glob("*.yaml")} <= set(MODELS)
     assert set(cfg.models) | set(cfg.capacity.models) <= set(MODELS)
     ablation = composed("experiment=ablation")
     assert len(ablation.capacity.models) == 6
@@ -65,9 +68,10 @@ def test_all_models_are_in_the_zoo_and_all_names_are_known() -> None:
 @pytest.mark.usefixtures("_hydra")
 @pytest.mark.parametrize("data", sorted(file.stem for file in (ROOT / "data").glob("*.yaml")))
 def test_every_data_set_has_a_source(data: str) -> None:
-    cfg = composed(f"data={data}", *([] if data in ("synthetic", "kitchen") else ["data.path=FOLDER"]))
-    assert cfg.name == data
-    assert cfg.out == f"runs/density/{data}"
+    cfg = composed(f"data={data}", *(["data.name=gas", "data.path=FOLDER"] if data == "tabular" else []))
+    name = "gas" if data == "tabular" else data
+    assert cfg.name == name
+    assert cfg.out == f"runs/density/{name}"
     if data != "kitchen":
         assert callable(instantiate(cfg.data).load)
 
@@ -147,12 +151,14 @@ def test_a_result_that_is_missing_is_made_again_and_no_other(finished: dict[str,
     [
         (
             ["data=foo"],
-            "unknown data 'foo'; the valid ones are bsds300, gas, hepmass, kitchen, miniboone, power, synthetic",
+            "unknown data 'foo'; the valid ones are kitchen, synthetic, tabular",
         ),
         (
-            ["data=power"],
-            "data=power needs data.path=FOLDER; power is power/data.npy in data.tar.gz of https://zenodo.org",
+            ["data=tabular", "data.name=power"],
+            "data=tabular data.name=power needs data.path=FOLDER; power is power/data.npy in data.tar.gz of https://zenodo.org",
         ),
+        (["data=tabular"], "unknown data.name None; the valid ones are power, gas, hepmass, miniboone, bsds300"),
+        (["data=tabular", "data.name=steam"], "unknown data.name 'steam'; the valid ones are power, gas, hepmass"),
         (["models=[mac,nice]"], "unknown model 'nice'; the valid ones are mac, mac-unweighted"),
         (["width=0"], "width must be a whole number of at least 1, got 0"),
         (["seeds=[]"], "seeds and models must be lists of one or more"),

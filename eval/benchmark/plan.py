@@ -83,8 +83,7 @@ class Plan:
         self.gallery = whole("gallery", cfg.gallery, 0)
         if partner:
             cfg.partner = str(partner[0].run)
-        self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")))
-        _check_places([*self.places, *self.references], self.env)
+        self.places, self.references = _places(_plain(cfg, ("cells", "references", "curves")), self.env)
         if self.grows and any(place.curve for place in self.places):
             raise UserError("a benchmark has curves or it grows, not both: set curves={} or grow=null")
 
@@ -160,12 +159,13 @@ def _filled(key: str, value: Any) -> None:
         raise UserError(f"{key} must be a list of one or more, got {value!r}")
 
 
-def _places(config: dict[str, Any]) -> tuple[list[Place], list[Place]]:
-    """The places of the cells and curves, and those of the references."""
+def _places(config: dict[str, Any], env: DictConfig) -> tuple[list[Place], list[Place]]:
+    """The places of the cells and curves, and those of the references, all of which can be played in `env`."""
     curves = [place for name, curve in config["curves"].items() for place in _curve(name, curve)]
     if not curves:
         _filled("cells", config["cells"])
     cells, references = ([Place(_overrides(key, entry)) for entry in config[key]] for key in ("cells", "references"))
+    _check_places([*cells, *references, *curves], env)
     return [*cells, *curves], references
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from autonomy.checks import choice
 from autonomy.types import UserError
 from eval.density.data import DensityData, plain_rows
 
@@ -34,7 +35,7 @@ class Tabular(abc.ABC):
 
     def __init__(self, path: str | None) -> None:
         if not path:
-            raise UserError(f"data={self.name} needs data.path=FOLDER; {self._advice()}")
+            raise UserError(f"data=tabular data.name={self.name} needs data.path=FOLDER; {self._advice()}")
         self._path = Path(path).expanduser()
 
     def load(self) -> DensityData:
@@ -144,6 +145,12 @@ class BSDS300(Tabular):
         with h5py.File(self._file("BSDS300.hdf5"), "r") as content:
             read: Callable[[str], Any] = lambda key: np.asarray(content[key], dtype=np.float64)  # noqa: E731
             return read("train"), read("validation"), read("test")
+
+
+def tabular(name: str, path: str | None) -> Tabular:
+    """Return the set called `name`, such as power, from the folder or file `path`. Raises `UserError`."""
+    sets = {one.name: one for one in (Power, Gas, Hepmass, Miniboone, BSDS300)}
+    return sets[choice("data.name", name, tuple(sets))](path)
 
 
 def _cut(data: Array) -> tuple[Array, Array]:

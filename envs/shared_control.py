@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
-from autonomy.types import Array, Channels, Operator, UserError
+from autonomy.types import Array, Channels, Mask, Operator, UserError
+from envs.arbitration import DIMS, Arbitration
 
 Observation = dict[str, NDArray[Any]]
 
@@ -21,7 +22,8 @@ class SharedControl(VecEnvWrapper):
 
     Observation: `state` (B, S); `operator_action` (B, D), the operator's command, clipped to the action box, with 0
     where it holds nothing; `operator_mask` (B, D), 1 where it does. Executed: the operator's values on its dimensions,
-    bit for bit, and the assistant's, clipped, elsewhere. The mask is drawn from `channels` when an episode begins.
+    bit for bit, and the assistant's, clipped, elsewhere, unless another `arbitration` makes one action of the two. The
+    mask is drawn from `channels` when an episode begins; `hold` changes it in mid-episode.
 
     `infos[i]` has `operator_action` (D,) (the whole action that the operator would execute), `assistant_action` (D,)
     (as given), `executed_action` (D,), `operator_mask` (D,) bool, `intent`, and `operator_errors`, the number of
@@ -43,7 +45,13 @@ class SharedControl(VecEnvWrapper):
     """
 
     def __init__(
-        self, venv: VecEnv, operator: Operator, channels: Channels, seed: int = 0, tell: Sequence[str] = ()
+        self,
+        venv: VecEnv,
+        operator: Operator,
+        channels: Channels,
+        seed: int = 0,
+        tell: Sequence[str] = (),
+        arbitration: Arbitration = DIMS,
     ) -> None:
         box = _check_spaces(venv)
         self._dim, self._low, self._high = box.shape[0], box.low, box.high
@@ -56,12 +64,13 @@ class SharedControl(VecEnvWrapper):
         width = channels.sample(1, np.random.default_rng(0)).shape[-1]
         if width != self._dim:
             raise UserError(f"the channels are for {width} action dimensions, the environment has {self._dim}")
-        self.operator, self.channels, self._seed = operator, channels, seed
+        self.operator, self.channels, self._seed, self.arbitration = operator, channels, seed, arbitration
         self.simulators: list[Any] = _simulators(venv.unwrapped)
         self._started = np.zeros(self.num_envs, np.int64)
         self._refused = np.zeros(self.num_envs, np.int64)
         self._mask = np.zeros((self.num_envs, self._dim), np.bool_)
         self._command = np.zeros((self.num_envs, self._dim), np.float32)
+        self._states = np.zeros((self.num_envs, *venv.observation_space.shape), np.float32)  # type: ignore[misc]
         self._sentences: list[str | None] = [None] * self.num_envs
         self._completed: list[tuple[str, ...]] = [()] * self.num_envs
         self._assistant = self._executed = self._command
@@ -72,10 +81,32 @@ class SharedControl(VecEnvWrapper):
             self._begin(i)
         return self._observe(np.asarray(states))
 
+    @property
+    def command(self) -> Array:
+        """The whole actions (B, D) that the operator would execute now, clipped; zeros for refused ones."""
+        return np.array(self._command, np.float32)
+
+    def hold(self, mask: Mask) -> None:
+        """From now on the operator holds `mask` (B, D), in each environment until its next episode begins.
+
+        What is observed changes with the next `observe` or `step`. Raises `UserError` for a mask of another shape.
+        """
+        if np.shape(mask) != self._mask.shape:
+            raise UserError(f"the mask must have the shape {self._mask.shape}, got {np.shape(mask)}")
+        self._mask = np.array(mask, np.bool_)
+
+    def observe(self) -> Observation:
+        """The present states with what the operator commands now: it is asked anew.
+
+        For an operator that changes its mind between two steps, such as a person.
+        """
+        return self._observe(self._states)
+
     def step_async(self, actions: NDArray[Any]) -> None:
         self._assistant = self._check_assistant(actions)
+        self._refused += [sentence is not None for sentence in self._sentences]
         filled = np.clip(self._assistant, self._low, self._high)
-        self._executed = np.where(self._mask, self._command, filled)
+        self._executed = self.arbitration.combine(self._command, filled, self._mask)
         self.venv.step_async(self._executed)
 
     def step_wait(self) -> VecEnvStepReturn:
@@ -101,14 +132,13 @@ class SharedControl(VecEnvWrapper):
     def _observe(self, states: Array) -> Observation:
         """Ask the operator, refuse what is no command, clip the rest."""
         self.reset_infos = self.venv.unwrapped.reset_infos
+        self._states = states
         answer = self.operator.act(states, self.simulators)
         self._command = np.zeros((self.num_envs, self._dim), np.float32)
         for i in range(self.num_envs):
             command = _read_command(answer, i, self.num_envs, self._dim)
             self._sentences[i] = command if isinstance(command, str) else None
-            if isinstance(command, str):
-                self._refused[i] += 1
-            else:
+            if not isinstance(command, str):
                 self._command[i] = np.clip(command, self._low, self._high)
         observation = {
             "state": states,

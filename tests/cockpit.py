@@ -14,7 +14,14 @@ from omegaconf import OmegaConf
 
 from autonomy.run_directory import RunDirectory
 from autonomy.training_state import snapshot, write_tensors
-from eval.cockpit.devices import Command
+from envs.kitchen.tasks import TASKS as ALL_TASKS
+from envs.kitchen.world import KitchenVecEnv, make_kitchens
+from eval.cockpit.devices import Command, DeadMan
+from eval.cockpit.kitchen.corner import KitchenCorner
+from eval.cockpit.person import Person
+from eval.cockpit.record import Recorder
+from eval.cockpit.session import Session
+from eval.cockpit.steering import Joints
 from eval.settings import compose_config
 
 DIM = 9
@@ -49,6 +56,18 @@ class Given:
         if isinstance(self.values, Exception):
             raise self.values
         return Command(self.values, self.at)
+
+
+def recorder(intents: tuple[str, ...] = (), **options: Any) -> Recorder:
+    """Of a kitchen with all seven tasks."""
+    world: KitchenVecEnv = make_kitchens(1, tasks=ALL_TASKS, threads=1, **options)
+    return Recorder(world, KitchenCorner(), intents)
+
+
+def session_of(kept: Recorder, assistant: Any, pilot: DeadMan, limits: Any = None) -> Session:
+    """The person holds the first three joints; episode 4."""
+    person = Person(pilot, Joints(kept.world.labels), np.arange(DIM) < 3)
+    return Session(kept, assistant, person, 4, limits)
 
 
 def believing_run(path: Path, steps: float) -> Path:

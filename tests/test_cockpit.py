@@ -6,27 +6,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import minari
 import numpy as np
 import pytest
 
-import envs  # noqa: F401
 from autonomy.data.minari import MinariSource
 from autonomy.types import UserError
 from envs.kitchen.recordings import KitchenReading
 from eval.cockpit.devices import DeadMan
 from eval.cockpit.handover import DEFAULT_STEP
+from eval.cockpit.kitchen.hand import Hand
 from eval.cockpit.loop import Loop
-from eval.cockpit.record import Recorder
 from eval.cockpit.seats import Seats
 from eval.cockpit.session import Session
-from eval.cockpit.steering import Hand, Joints
-from tests.cockpit import DIM, Given, Watch
-
-
-def kitchen(obs: str = "pose", **options: Any) -> Recorder:
-    return Recorder(gymnasium.make("autonomy/kitchen-v1", obs="full", disable_env_checker=True, **options), obs)
+from tests.cockpit import DIM, Given, Watch, recorder, session_of
 
 
 @pytest.fixture(autouse=True)
@@ -36,14 +29,15 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("direction", [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, -1)])
 def test_the_hand_goes_where_it_is_sent(direction: tuple[int, int, int]) -> None:
-    world, mask = kitchen(), np.arange(DIM) < 4
-    world.reset(seed=0)
-    simulator: Any = world.unwrapped
+    world, mask = recorder().world, np.arange(DIM) < 4
+    world.stage([0])
+    world.reset()
+    simulator: Any = world.simulators[0]
     hand = [simulator.data.site("end_effector").xpos.copy()]
     for _ in range(5):
         action = Hand().action(np.array(direction, np.float32), simulator, mask)
         assert not action[~mask].any()
-        world.step(action)
+        world.step(action[None])
         hand.append(simulator.data.site("end_effector").xpos.copy())
     moved = hand[-1] - hand[0]
     assert moved @ direction > 0.08
@@ -63,13 +57,13 @@ class Steady:
 
 def session(device: Given, assistant: Any = None, **options: Any) -> Session:
     pilot = DeadMan(device, DIM, clock=Watch())
-    return Session(kitchen(**options), assistant or Steady(), pilot, Joints(DIM), np.arange(DIM) < 3, seed=4)
+    return session_of(recorder(**options), assistant or Steady(), pilot)
 
 
 def test_each_moves_its_own_dimensions() -> None:
     device = Given(np.full(DIM, 0.5, np.float32))
     drive = session(device)
-    before = drive.kitchen.unwrapped.data.qpos[:DIM].copy()  # type: ignore[attr-defined]
+    before = drive.world.simulators[0].data.qpos[:DIM].copy()
     shots = [drive.tick() for _ in range(3)]
     assert [shot.step for shot in shots] == [1, 2, 3]
     assert shots[-1].executed.tolist() == pytest.approx([0.5] * 3 + [0.1] * 6)
@@ -115,17 +109,18 @@ def test_a_recorded_session_replays_to_the_same_states_and_is_data() -> None:
     drive.reset(8)
     shots += [drive.tick() for _ in range(3)]
     drive.reset(9)
-    name = drive.kitchen.save(("kettle",))
+    name = drive.recorder.save()
     assert name is not None
-    assert drive.kitchen.save(("kettle",)) is None
+    assert drive.recorder.save() is None
     recorded = list(minari.load_dataset(name).iterate_episodes())
     assert [len(episode.actions) for episode in recorded] == [6, 3]
     first = recorded[0]
     assert np.array_equal(first.actions, [shot.executed for shot in shots[:6]])
     assert np.array_equal(first.infos["operator_action"][1:], [shot.operator for shot in shots[:6]])
     assert np.array_equal(first.infos["operator_mask"][1:], [shot.mask for shot in shots[:6]])
-    world = kitchen()
-    states = [world.reset(seed=4)[0], *(world.step(action)[0] for action in first.actions)]
+    world = recorder().world
+    world.stage([4])
+    states = [world.reset()[0], *(world.step(action[None])[0][0] for action in first.actions)]
     assert np.array_equal(states[:-1], [shot.state for shot in shots[:6]])
     demonstrations = MinariSource(name, reading=KitchenReading(["kettle"])).load()
     assert [len(episode) for episode in demonstrations] == [6, 3]

@@ -12,8 +12,8 @@ import envs  # noqa: F401
 from autonomy.types import UserError
 from eval.cockpit.devices import SILENCE, DeadMan, Keys, Sliders
 from eval.cockpit.gamepad import Axis, Gamepad
+from eval.cockpit.kitchen.hand import Hand
 from eval.cockpit.serve import compose_cockpit
-from eval.cockpit.steering import Hand
 from tests.cockpit import DIM, Given, Watch
 
 

@@ -6,14 +6,12 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import gymnasium
 import minari
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-import envs  # noqa: F401
 from autonomy.checkpoint import load_assistant
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
@@ -21,11 +19,9 @@ from eval.cockpit.bars import caption
 from eval.cockpit.devices import DeadMan
 from eval.cockpit.handover import DEFAULT_STEP, LEAST_STEP, Handover, action_steps
 from eval.cockpit.insight import Onlooker
-from eval.cockpit.record import Recorder
 from eval.cockpit.session import Session, Snapshot
-from eval.cockpit.steering import Joints
 from eval.cockpit.wishes import Belief, Wishes
-from tests.cockpit import DIM, Given, Watch, believing_run
+from tests.cockpit import DIM, Given, Watch, believing_run, recorder, session_of
 
 TASKS = ("microwave", "kettle", "light switch")
 LIMIT = 0.2
@@ -66,11 +62,9 @@ def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def session(values: float = 0.0, holder: Any = lambda: "anna", **options: Any) -> tuple[Session, Given]:
     device = Given(np.full(DIM, values, np.float32))
-    kitchen = gymnasium.make("autonomy/kitchen-v1", obs="full", disable_env_checker=True, **options)
     pilot = DeadMan(device, DIM, holder, Watch())
-    recorder = Recorder(kitchen, "pose", ("bottom burner", *TASKS))
-    limits = np.full(DIM, LIMIT, np.float32)
-    return Session(recorder, Believer(), pilot, Joints(DIM), np.arange(DIM) < 3, 4, limits), device
+    kept = recorder(("bottom burner", *TASKS), **options)
+    return session_of(kept, Believer(), pilot, np.full(DIM, LIMIT, np.float32)), device
 
 
 def belief_of(shot: Snapshot) -> Belief:
@@ -243,7 +237,7 @@ def test_a_recording_has_the_belief_and_who_was_handed_over() -> None:
     shots += [drive.tick() for _ in range(2)]
     drive.copilot.wishes.press("light switch")
     shots += [drive.tick() for _ in range(2)]
-    name = drive.kitchen.save(("kettle",))
+    name = drive.recorder.save()
     assert name is not None
     data = minari.load_dataset(name)
     infos = next(data.iterate_episodes()).infos

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eval.cockpit import gamepad
-from eval.cockpit.demonstrator import Demonstrator
+from eval.cockpit.kitchen.demonstrator import Demonstrator
 from eval.cockpit.serve import compose_cockpit, make
 from tests.cockpit import DIM
 from tests.conftest import Program

@@ -63,7 +63,7 @@ def test_a_trial_is_driven_and_answered_and_goes_on_where_it_was_left(
     run, out = tmp_path / "short", tmp_path / "trial"
     shutil.copytree(smoke[0], run)
     config = OmegaConf.load(run / "config.yaml")
-    OmegaConf.update(config, "env.max_episode_steps", 12)
+    OmegaConf.update(config, "env.world.max_episode_steps", 12)
     OmegaConf.save(config, run / "config.yaml")
     options = (f"run={run}", "trial=ab", "pairs=1", "seed=3", f"out={out}")
     with served(tmp_path, monkeypatch, *options) as (cockpit, address):

@@ -83,7 +83,7 @@ def test_a_trial_s_report_compares_within_pairs(tmp_path: Path) -> None:
 
 
 def test_the_logbook_counts_who_moved_how_much() -> None:
-    book = Logbook()
+    book = Logbook(0.08)
     for one in (shot(1, [0.5, -0.5]), shot(2, [0.25, 0.25], problem="silent"), shot(3, [0.5, 0.0], ended=True)):
         book.add(one, "mac")
     book.add(shot(3, [0.5, 0.0], ended=True), "mac")

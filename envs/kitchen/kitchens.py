@@ -68,6 +68,8 @@ class Kitchens:
         self.simulation = Simulation(n, self.tasks, ratio, threads, render_mode=render_mode, **renderer)
         if render_mode is not None:
             _render_fast(self.simulation.model)
+        self.observed = np.zeros((n, OBSERVATIONS["full"]), np.float32)
+        """(n, 59): the last observation of each with the velocities, whatever `obs` shows of it."""
         self._done = np.zeros((n, len(self.tasks)), np.bool_)
         self._completed: list[tuple[str, ...]] = [()] * n
         self._seeds = [0] * n
@@ -80,7 +82,7 @@ class Kitchens:
         observations = self.simulation.reset(rows, seeds)
         if self._start_sigma:
             observations = self._perturb(rows, seeds)
-        return self._visible(observations)
+        return self._visible(rows, observations)
 
     def step(self, rows: Sequence[int], actions: NDArray[Any]) -> tuple[Array, NDArray[np.float64]]:
         """Advance 80 ms: observations (R, S) and rewards (R,).
@@ -94,7 +96,7 @@ class Kitchens:
         self._done[rows] |= new
         for i in np.flatnonzero(new.any(1)).tolist():
             self._completed[rows[i]] += tuple(task for task, done in zip(self.tasks, new[i], strict=True) if done)
-        return self._visible(observations), new.sum(1).astype(np.float64)
+        return self._visible(rows, observations), new.sum(1).astype(np.float64)
 
     def success(self, row: int) -> bool:
         """Whether all tasks are completed."""
@@ -112,8 +114,9 @@ class Kitchens:
         """The current frame, as `render_mode` says."""
         return self.simulation.render(row, self.render_mode)
 
-    def _visible(self, observations: Vectors) -> Array:
+    def _visible(self, rows: Sequence[int], observations: Vectors) -> Array:
         """Fresh float32 vectors (R, S)."""
+        self.observed[rows] = observations
         return (pose_of(observations) if self.width == OBSERVATIONS["pose"] else observations).astype(np.float32)
 
     def _perturb(self, rows: Sequence[int], seeds: Sequence[int]) -> Vectors:

@@ -69,6 +69,10 @@ class KitchenVecEnv(World):
         self.score = Score("tasks", 0.0, float(len(self.tasks)))
         super().__init__(n, self._kitchens.width, JOINTS, max_episode_steps)
 
+    def observed(self, row: int) -> Array:
+        """The last observation (59,) of a kitchen with the velocities, whatever `obs` shows of it."""
+        return np.array(self._kitchens.observed[row], np.float32)
+
     def _start(self, rows: Sequence[int], seeds: Sequence[int]) -> Array:
         return self._kitchens.reset(rows, seeds)
 

@@ -10,42 +10,38 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
-from omegaconf import DictConfig
 
-import envs  # noqa: F401  (registers the ids)
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import choice
 from autonomy.run_directory import RunDirectory
-from autonomy.types import Array, Assistant, Mask
-from eval.cockpit.demonstrator import Demonstrator
-from eval.cockpit.devices import DeadMan, Device, Keys, Sliders
+from autonomy.types import Array, Assistant, Channels, Mask
+from envs.world import World
+from eval.cockpit.devices import DeadMan, Device, Keys, Sliders, Spectator
 from eval.cockpit.handover import action_steps
 from eval.cockpit.logbook import Logbook
 from eval.cockpit.loop import Loop
+from eval.cockpit.person import Person
 from eval.cockpit.record import Recorder
 from eval.cockpit.seats import Seats
 from eval.cockpit.session import Session, Snapshot
+from eval.cockpit.stage import Stage
 from eval.cockpit.steering import Steering
 from eval.cockpit.trial import ASKING, DRIVING, READY, Trial
-from eval.play import channels_of
 
-STEP_LIMIT, PATIENCE = 100_000, 10.0
-"""Of an episode that a person ends, two hours; seconds that a tick may keep us waiting."""
+PATIENCE = 10.0
+"""Seconds that a tick may keep us waiting."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What a person can choose from: assistants by name, channels, task sets and noise.
+    """What a person can choose from: assistants and channels by name; the world's corner has menus of its own.
 
     `intents`: the tasks that any of the assistants has a belief about.
     """
 
     assistants: Mapping[str, Path]
-    channels: tuple[str, ...]
-    task_sets: tuple[str, ...]
-    noises: tuple[str, ...]
+    channels: Mapping[str, Channels]
     precision: str = "float32"
     intents: tuple[str, ...] = ()
 
@@ -55,7 +51,7 @@ class Cockpit:
 
     def __init__(
         self,
-        env: DictConfig,
+        stage: Stage,
         choices: Choices,
         device: Device,
         steering: Steering,
@@ -64,21 +60,20 @@ class Cockpit:
         trial: Trial | None = None,
     ) -> None:
         self.choices, self.device, self.steering, self.seats = choices, device, steering, Seats()
-        self.trial, self.logbook = trial, Logbook()
-        self._env, self._rng = env, np.random.default_rng(seed)
+        self.stage, self.trial, self.logbook = stage, trial, Logbook(stage.world.period)
+        self._rng = np.random.default_rng(seed)
         self._left: list[threading.Thread] = []
         self._todo: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._assistants: dict[str, Assistant] = {}
-        self._kitchen = self._make_kitchen()
         self._show_to(device)
         pilot = DeadMan(device, len(steering.labels), lambda: self.seats.grip)
         first = next(iter(choices.assistants))
-        self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, "noise": env.noise}
-        self.chosen |= {"arbitration": "dims", "weight": 0.5, "task set": env.get("task_set") or choices.task_sets[0]}
+        self.chosen: dict[str, Any] = {"channels": channels, "assistant": first, **stage.chosen}
+        self.chosen |= {"arbitration": "dims", "weight": 0.5}
         """What was chosen last, by what."""
-        mask = self._mask(channels)
-        helper, limits = self.assistant(first), self._limits(first, len(mask))
-        self.session = Session(self._kitchen, helper, pilot, steering, mask, seed, limits)
+        person = Person(pilot, steering, self._mask(channels))
+        helper, limits = self.assistant(first), self._limits(first)
+        self.session = Session(self._recorder(), helper, person, seed, limits)
         self.latest: Snapshot | None = None
         self.ticked = threading.Event()
         """Set after every tick, for who draws: then there is time."""
@@ -86,12 +81,12 @@ class Cockpit:
         """Ids of the data sets with what was done here."""
         self.paused = trial is not None
         """While it is, nothing moves; what was chosen is done all the same."""
-        self.loop = Loop(self._tick)
+        self.loop = Loop(self._tick, stage.world.period)
 
     @property
     def simulator(self) -> Any:
-        """What is drawn: MuJoCo's `model` and `data`."""
-        return self._kitchen.unwrapped
+        """What is drawn where it is MuJoCo's: it then has `model` and `data`."""
+        return self.stage.world.simulators[0]
 
     def assistant(self, name: str) -> Assistant:
         """The assistant `name`, loaded once. Raises `UserError` for an unknown name or a damaged run."""
@@ -101,7 +96,7 @@ class Cockpit:
         return self._assistants[name]
 
     def join(self, who: int) -> None:
-        """Somebody opened the page; the kitchen waits for the first to come."""
+        """Somebody opened the page; the world waits for the first to come."""
         self.seats.join(who)
 
     def leave(self, who: int) -> None:
@@ -145,7 +140,7 @@ class Cockpit:
             self.device.press(key)
 
     def choose(self, what: str, value: Any) -> None:
-        """`channels`, `assistant`, `arbitration`, `weight`, `task set` or `noise`, from the next tick on.
+        """`channels`, `assistant`, `arbitration`, `weight`, or a menu of the world's corner, from the next tick on.
 
         What takes long, loading and building, is done here and not in the loop. Raises `UserError` for an unknown
         choice.
@@ -155,13 +150,13 @@ class Cockpit:
             self._todo.put(partial(setattr, session, "mask", self._mask(value)))
         elif what == "assistant":
             helper = self.assistant(value)
-            self._todo.put(partial(session.use, helper, self._limits(value, len(session.mask))))
+            self._todo.put(partial(session.use, helper, self._limits(value)))
         elif what in ("arbitration", "weight"):
             self._todo.put(partial(session.arbitrate, **{what: value}))
         else:
-            choice("setting", what, ("task set", "noise"))
-            self._env["tasks" if what == "task set" else what] = value
-            self._todo.put(partial(self._move_to, self._make_kitchen()))
+            choice("setting", what, tuple(self.stage.corner.menus))
+            left, _ = self.stage.world, self.stage.change(what, value)
+            self._todo.put(partial(self._move_on, self._recorder(), left))
         self.chosen[what] = value
 
     def reset(self) -> None:
@@ -185,8 +180,7 @@ class Cockpit:
     def finish(self) -> None:
         """Save what was done and pause before a new episode. For a cockpit whose loop runs."""
         self.paused, moved = True, threading.Event()
-        kitchen = self._make_kitchen()
-        self._todo.put(partial(self._move_to, kitchen))
+        self._todo.put(partial(self._move_on, self._recorder()))
         self._todo.put(moved.set)
         if moved.wait(PATIENCE):
             self._left[-1].join()
@@ -195,21 +189,24 @@ class Cockpit:
         """Put what was recorded into the local Minari store, when the loop has ended; the ids are in `saved`."""
         for thread in self._left:
             thread.join()
-        self._keep(self._kitchen)
+        self._keep(self.session.recorder)
 
-    def _keep(self, kitchen: Recorder) -> None:
-        name = kitchen.save(tuple(kitchen.unwrapped.tasks))  # type: ignore[attr-defined]
+    def _keep(self, recorder: Recorder, left: World | None = None) -> None:
+        """Save what was recorded, and close the world that was left for good."""
+        name = recorder.save()
         self.saved += [name] if name else []
+        if left is not None:
+            left.close()
 
-    def _move_to(self, kitchen: Recorder) -> None:
-        self._left.append(threading.Thread(target=self._keep, args=[self._kitchen]))
-        self._left[-1].start()
-        self._kitchen = self.session.kitchen = kitchen
+    def _move_on(self, recorder: Recorder, left: World | None = None) -> None:
+        saving = threading.Thread(target=self._keep, args=[self.session.recorder, left])
         self._show_to(self.device)
-        self.session.reset(int(self._rng.integers(2**31)))
+        self.session.move_to(recorder, int(self._rng.integers(2**31)))
+        saving.start()
+        self._left.append(saving)
 
     def _show_to(self, device: Device) -> None:
-        if isinstance(device, Demonstrator):
+        if isinstance(device, Spectator):
             device.simulator = self.simulator
 
     def _tick(self) -> None:
@@ -230,16 +227,14 @@ class Cockpit:
     def _drives(self, who: int | None) -> bool:
         return who is not None and who == self.seats.driver
 
-    def _limits(self, assistant: str, dim: int) -> Array:
-        return action_steps(RunDirectory.open(self.choices.assistants[assistant]), dim)
+    def _limits(self, assistant: str) -> Array:
+        run = RunDirectory.open(self.choices.assistants[assistant])
+        return action_steps(run, len(self.stage.world.labels))
 
     def _mask(self, channels: str) -> Mask:
-        (mask,) = channels_of(channels, self._env).sample(1, self._rng)
+        choice("channels", channels, tuple(self.choices.channels))
+        (mask,) = self.choices.channels[channels].sample(1, self._rng)
         return np.asarray(mask)
 
-    def _make_kitchen(self) -> Recorder:
-        tasks = self._env.tasks if isinstance(self._env.tasks, str) else tuple(self._env.tasks)
-        limit = STEP_LIMIT if self.trial is None else self._env.max_episode_steps
-        options = {"obs": "full", "noise": self._env.noise, "max_episode_steps": limit}
-        kitchen = gymnasium.make("autonomy/kitchen-v1", tasks=tasks, disable_env_checker=True, **options)
-        return Recorder(kitchen, self._env.obs, self.choices.intents)
+    def _recorder(self) -> Recorder:
+        return Recorder(self.stage.world, self.stage.corner, self.choices.intents)

@@ -10,10 +10,10 @@ from typing import Any
 import viser
 
 from autonomy.types import UserError
+from envs.arbitration import ARBITRATIONS
 from eval.cockpit import panel
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.devices import Keys, Sliders
-from eval.cockpit.session import ARBITRATIONS
 from eval.cockpit.trial import SCALES
 
 
@@ -69,13 +69,13 @@ class Controls:
     def _build_choices(self, gui: viser.GuiApi) -> None:
         choices = self._cockpit.choices
         with gui.add_folder("Choose"):
-            self._dropdown("channels", choices.channels)
+            self._dropdown("channels", tuple(choices.channels))
             self._dropdown("assistant", tuple(choices.assistants))
             self._dropdown("arbitration", ARBITRATIONS)
             weight = gui.add_slider("weight", 0.0, 1.0, 0.05, self._cockpit.chosen["weight"], hint="of the operator")
             weight.on_update(lambda event: self._choose(event, "weight"))
-            self._dropdown("task set", choices.task_sets)
-            self._dropdown("noise", choices.noises)
+            for menu, options in self._cockpit.stage.corner.menus.items():
+                self._dropdown(menu, options)
 
     def _press(self, key: str, event: viser.CommandEvent) -> None:
         self._cockpit.press(event.client_id, key)

@@ -6,16 +6,17 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from autonomy.checks import choice, number, whole
 from autonomy.types import Array, UserError
-from envs.kitchen.tasks import ACTION_DIM
 
 SILENCE = 0.5
 """Seconds without a sign of life after which the operator's dimensions hold still."""
+MAPPED = 9
+"""A map of keys or of a gamepad may name so many things; it leaves out those that are not there to be steered."""
 Clock = Callable[[], float]
 
 
@@ -34,6 +35,13 @@ class Device(Protocol):
     def read(self) -> Command:
         """The present command."""
         ...
+
+
+@runtime_checkable
+class Spectator(Protocol):
+    """A device that sees what it moves: it is given the simulator, and another one with another world."""
+
+    simulator: Any
 
 
 class Reading(NamedTuple):
@@ -155,9 +163,9 @@ def _key(name: str, where: Sequence[int], width: int) -> tuple[int, int]:
 
 
 def steered(what: str, index: int, width: int) -> int:
-    """The index itself. One beyond the `width` things that are steered is left out by who asks, so that a preset for
-    the joints serves for the hand too. Raises `UserError` for one that nothing has."""
-    most = max(width, ACTION_DIM)
+    """The index itself. One beyond the `width` things that are steered is left out by who asks, so that one preset
+    serves for many joints, for few, and for a hand. Raises `UserError` for one that nothing has."""
+    most = max(width, MAPPED)
     if whole(f"the index that {what} moves", index, 0) >= most:
         raise UserError(f"{what} moves index {index}, but only 0 to {most - 1} can be steered")
     return index

@@ -9,6 +9,7 @@ import numpy as np
 from autonomy.checks import number
 from autonomy.run_directory import RunDirectory
 from autonomy.types import Array, Mask
+from envs.arbitration import Arbitration
 
 STEPS = "action_steps"
 """The key in a run's card.json: for each action dimension how far demonstrations step, |a_t - a_(t-1)|, in all but one
@@ -50,6 +51,24 @@ class Handover:
         executed: Array = np.where(self.walking, self._last + step, wanted).astype(np.float32)
         self._last, self._hands = executed.copy(), list(hands)
         return executed
+
+
+class Smooth(Arbitration):
+    """Another arbitration, `inner`, of one environment, whose result a `handover` keeps from jumping.
+
+    `hands`, one for each dimension, and `stopped` (D,) are those of the next step (see `Handover.follow`).
+    """
+
+    name = "smooth"
+
+    def __init__(self, inner: Arbitration, handover: Handover) -> None:
+        self.inner, self.handover = inner, handover
+        self.hands: Sequence[Hashable] = ()
+        self.stopped: Mask = np.zeros(len(handover.limits), np.bool_)
+
+    def combine(self, operator: Array, assistant: Array, mask: Mask) -> Array:
+        wanted = self.inner.combine(operator, assistant, mask)
+        return self.handover.follow(wanted[0], self.hands, self.stopped)[None]
 
 
 def action_steps(run: RunDirectory, dim: int) -> Array:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.cockpit.session import Snapshot
 
 
@@ -50,13 +49,13 @@ class Entry:
         whole = float(self.operator.sum() + self.assistant.sum())
         return float(self.operator.sum()) / whole if whole else 0.0
 
-    def cells(self) -> tuple[str, ...]:
-        """For the table."""
+    def cells(self, period: float) -> tuple[str, ...]:
+        """For the table; a step takes `period` seconds."""
         return (
             str(self.seed),
             self.assistant_name,
-            f"{CONTROL_PERIOD * self.steps:.0f} s",
-            f"{self.reward:.0f}",
+            f"{period * self.steps:.0f} s",
+            f"{round(self.reward, 1):g}",
             ", ".join(self.completed) or "none",
             f"{self.share:.0%}",
             f"{self.overruled / max(1, self.steps):.2f}",
@@ -72,13 +71,14 @@ NOTE = (
 
 
 class Logbook:
-    """The entries of a session, from its snapshots."""
+    """The entries of a session, from its snapshots; a step takes `period` seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, period: float) -> None:
         self.entries: list[Entry] = []
+        self._period = period
 
     def add(self, snapshot: Snapshot, assistant_name: str) -> None:
-        """A snapshot in which the kitchen stood still, after the end of an episode, is not counted."""
+        """A snapshot in which the world stood still, after the end of an episode, is not counted."""
         last = self.entries[-1] if self.entries else None
         if snapshot.step == 1 and (last is None or last.steps > 1 or last.seed != snapshot.seed):
             dim = len(snapshot.mask)
@@ -89,4 +89,4 @@ class Logbook:
 
     def table(self) -> list[Sequence[str]]:
         """Titles, then a line an episode."""
-        return [COLUMNS, *(entry.cells() for entry in self.entries)]
+        return [COLUMNS, *(entry.cells(self._period) for entry in self.entries)]

@@ -1,4 +1,4 @@
-"""The clock: a tick every 80 ms, whatever the page, the disk and the rest of the machine do."""
+"""The clock: a tick in every period, whatever the page, the disk and the rest of the machine do."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
-
 _KEPT = 1000
 
 
 class Loop:
-    """Calls `tick` in a thread of its own at the start of every period; a tick that takes longer skips periods."""
+    """Calls `tick` in a thread of its own at the start of every `period`, in seconds; a long one skips periods."""
 
-    def __init__(self, tick: Callable[[], None], period: float = CONTROL_PERIOD) -> None:
+    def __init__(self, tick: Callable[[], None], period: float) -> None:
         self._tick, self._period = tick, period
         self._late: deque[float] = deque(maxlen=_KEPT)
         self._stop = threading.Event()

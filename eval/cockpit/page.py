@@ -6,20 +6,15 @@ import itertools
 import threading
 from collections.abc import Hashable
 
-import mujoco
-import numpy as np
 import viser
-from mjviser import ViserMujocoScene
 
-from envs.kitchen.expert.actuation import REACH
-from envs.kitchen.simulation import Vectors
 from eval.cockpit import panel
 from eval.cockpit.bars import Bars
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.controls import Controls
 from eval.cockpit.insight import Insight, Onlooker
+from eval.cockpit.scene import scene_of
 from eval.cockpit.session import Snapshot
-from eval.cockpit.steering import Joints
 from eval.cockpit.trial import ASKING
 
 REFRESH = 0.2
@@ -27,10 +22,6 @@ REFRESH = 0.2
 that a slow page delays none."""
 READ_EVERY = 3
 """Pictures between two looks into the assistant: four a second can be read."""
-CAMERA, LOOK_AT, FIELD_OF_VIEW = (-0.3, -1.7, 3.2), (0.25, 0.4, 1.9), 0.8
-GHOST_TICKS = 5
-"""How far ahead the ghost of the hand stands."""
-GHOST_RADIUS, GHOST_COLOUR = 0.03, (25, 113, 194)
 
 
 class Page:
@@ -42,13 +33,8 @@ class Page:
         self.address = f"http://{self.server.get_host()}:{self.server.get_port()}"
         self.error: BaseException | None = None
         """What ended the drawing, if it was not `close`."""
-        model = cockpit.simulator.model
-        self._scene, self._scratch = ViserMujocoScene(self.server, model, num_envs=1), mujoco.MjData(model)
-        self._ghost = self.server.scene.add_icosphere("/ghost", GHOST_RADIUS, color=GHOST_COLOUR, opacity=0.5)
-        self._ghost.visible = cockpit.trial is None
-        self._look_from_above()
+        self._scene = scene_of(self.server, cockpit.simulator, cockpit.stage.corner)
         self.server.scene.configure_default_lights(cast_shadow=False)  # machines without a graphics card look too
-        self._labels = Joints(len(cockpit.session.mask)).labels
         self.server.gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
         self._status, self._rows = self.server.gui.add_html(""), self.server.gui.add_html("")
         self._drawn: Snapshot | None = None
@@ -61,10 +47,6 @@ class Page:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._draw_on, daemon=True)
         self._thread.start()
-
-    def _look_from_above(self) -> None:
-        camera, self._scene.camera_tracking_enabled = self.server.initial_camera, False
-        camera.position, camera.look_at, camera.fov = CAMERA, LOOK_AT, FIELD_OF_VIEW
 
     def close(self) -> None:
         """Hang up on all browsers."""
@@ -98,16 +80,14 @@ class Page:
     def _draw(self, snapshot: Snapshot) -> None:
         if self.cockpit.trial is None and next(self._pictures) % READ_EVERY == 0:
             self._explain(snapshot)
-        self._hand_at(snapshot.positions, np.zeros(len(snapshot.mask)))
-        self._scene.update_from_mjdata(self._scratch)
+        self._scene.show(snapshot)
 
     def _explain(self, snapshot: Snapshot) -> None:
         """What a trial must not tell: who does what, and what the assistant would do alone."""
         self._show_belief(snapshot)
         self._insight = self._onlooker.look(snapshot)
-        turned = REACH * GHOST_TICKS * np.float64(self._insight.alone)
-        self._ghost.position = self._hand_at(snapshot.positions, turned)
-        self._rows.content = panel.rows(snapshot, self._insight, self._labels)
+        self._scene.point(snapshot, self._insight.alone)
+        self._rows.content = panel.rows(snapshot, self._insight, self.cockpit.stage.world.labels)
 
     def _show_belief(self, snapshot: Snapshot) -> None:
         """Of the snapshot, with what has been told and vetoed since."""
@@ -122,11 +102,4 @@ class Page:
         words = words if trial is None else f"{trial.words()} ({words})"
         if snapshot is None:
             return panel.message(words)
-        return panel.status(snapshot, self._insight, self.cockpit.simulator.tasks, loop.jitter(), words)
-
-    def _hand_at(self, positions: Vectors, turned: Vectors) -> Vectors:
-        """Where the hand is (3,) when the joints are at `positions` and the arm's are `turned` from there."""
-        self._scratch.qpos[:] = positions
-        self._scratch.qpos[: len(turned)] += turned
-        mujoco.mj_kinematics(self._scene.mj_model, self._scratch)
-        return np.array(self._scratch.site("end_effector").xpos)
+        return panel.status(snapshot, self._insight, self.cockpit.stage.world.tasks, loop.jitter(), words)

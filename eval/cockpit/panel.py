@@ -55,7 +55,7 @@ def status(snapshot: Snapshot, insight: Insight | None, tasks: Sequence[str], ji
     """Tasks, reward, time of a decision, `words`, what is wrong; and with an insight the intent score as a gauge."""
     parts = [
         " ".join(_task(task, task in snapshot.completed) for task in tasks),
-        f"step {snapshot.step} of episode {snapshot.seed}, reward {snapshot.reward:.0f}",
+        f"step {snapshot.step} of episode {snapshot.seed}, reward {round(snapshot.reward, 1):g}",
         f"{snapshot.ms:.1f} ms a decision, {1e3 * jitter:.1f} ms late (p99)",
         html.escape(words),
     ]

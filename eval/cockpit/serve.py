@@ -15,25 +15,22 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from autonomy.channels import channel_names
 from autonomy.checkpoint import check_compatible
 from autonomy.checks import choice, whole
 from autonomy.configs import CONFIGS
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
-from envs.kitchen.kitchens import NOISE
-from envs.kitchen.tasks import TASK_SETS
 from eval.cockpit.cockpit import Choices, Cockpit
-from eval.cockpit.steering import Hand, Joints, Steering
+from eval.cockpit.stage import Stage
+from eval.cockpit.steering import Joints, Steering
 from eval.cockpit.trial import Trial
-from eval.play import channels_of
 from eval.settings import assistant_name, usable_folder
 
 if TYPE_CHECKING:
     from eval.cockpit.page import Page
 
 HOME = CONFIGS / "cockpit"
-STEERINGS = ("joints", "hand")
+JOINTS = "joints"
 TOKEN_LENGTH = 8
 PRIORITY = -10
 """Niceness."""
@@ -103,19 +100,18 @@ def make(cfg: DictConfig) -> Cockpit:
     first = RunDirectory.open(next(iter(runs.values()))).config()
     for path in runs.values():
         check_compatible(path, first.env)
-    steering: Steering = (
-        Hand() if choice("steering", cfg.steering, STEERINGS) == "hand" else Joints(first.env.action_dim)
-    )
+    stage, seed = Stage(first.env, endless=cfg.trial is None), whole("seed", cfg.seed, 0)
+    steerings: dict[str, Steering] = {JOINTS: Joints(stage.world.labels), **stage.corner.steerings}
+    steering = steerings[choice("steering", cfg.steering, tuple(steerings))]
     device = instantiate(cfg.device, width=len(steering.labels))
-    held, seed = channels_of(cfg.held, first.env).name, whole("seed", cfg.seed, 0)
-    names = dict.fromkeys([*channel_names(first.env.action_dim, first.env.channels), held])
-    choices = Choices(runs, tuple(names), tuple(TASK_SETS), tuple(NOISE), str(cfg.precision), _intents(runs))
+    held, channels = stage.channels(cfg.held)
+    choices = Choices(runs, channels, str(cfg.precision), _intents(runs))
     trial = None
     if cfg.trial is not None:
         choice("trial", cfg.trial, ("ab",))
         folder = usable_folder(Path(str(cfg.out)))
         trial = Trial(cfg.pairs, seed, folder, next(iter(runs)), held)
-    return Cockpit(first.env, choices, device, steering, held, seed, trial)
+    return Cockpit(stage, choices, device, steering, held, seed, trial)
 
 
 def _runs(cfg: DictConfig) -> dict[str, Path]:

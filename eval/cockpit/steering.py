@@ -1,24 +1,18 @@
-"""From what a person commands to joint velocities: joint by joint, or by where the hand should go."""
+"""From what a person commands to an action: dimension by dimension, or as a robot's own corner has it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-import mujoco
-import numpy as np
-
 from autonomy.types import Array, Mask
-from envs.kitchen.expert.actuation import arm_action, sag
-
-HAND_SPEED = 0.35
-"""Metres a second that a full command asks of the hand."""
-ARM, DAMPING = 7, 0.05
 
 
 class Steering(Protocol):
-    """How many numbers a device must give, what they are called, and what they mean for the joints."""
+    """How many numbers a device must give, what they are called, and what they mean for the action."""
 
-    labels: tuple[str, ...]
+    @property
+    def labels(self) -> tuple[str, ...]: ...
 
     def action(self, values: Array, simulator: Any, mask: Mask) -> Array:
         """The operator's action (D,) for `values` (N,), of which the dimensions in `mask` (D,) will be used."""
@@ -26,32 +20,10 @@ class Steering(Protocol):
 
 
 class Joints:
-    """A number for each action dimension."""
+    """A number for each action dimension; `labels` are their names."""
 
-    def __init__(self, dim: int) -> None:
-        self.labels = tuple(f"joint {i + 1}" if i < 7 else f"finger {i - 6}" for i in range(dim))
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
 
     def action(self, values: Array, simulator: Any, mask: Mask) -> Array:
         return values
-
-
-class Hand:
-    """Three numbers: velocity of the hand to the right, towards the kitchen, and up.
-
-    The held arm joints follow by damped least squares, v = J' (J J' + d^2 I)^-1 x' (Nakamura, Hanafusa, ASME J. Dyn.
-    Sys. 108(3), 1986), with the columns of J that the operator holds; what they need against gravity is added.
-    """
-
-    labels: tuple[str, ...] = ("right", "forward", "up")
-
-    def action(self, values: Array, simulator: Any, mask: Mask) -> Array:
-        model, data = simulator.model, simulator.data
-        translation = np.zeros((3, model.nv))
-        mujoco.mj_jacSite(model, data, translation, None, model.site("end_effector").id)
-        arm, target = np.flatnonzero(mask[:ARM]), HAND_SPEED * np.asarray(values, np.float64)
-        jacobian, velocities = translation[:, arm], np.zeros(ARM)
-        spread = jacobian @ jacobian.T + DAMPING**2 * np.eye(3)
-        velocities[arm] = jacobian.T @ np.linalg.solve(spread, target)
-        action = np.zeros(len(mask), np.float32)
-        action[arm] = arm_action(velocities, sag(data.qfrc_bias[:ARM]))[arm]
-        return action

@@ -84,7 +84,7 @@ class Trial:
         place = f"episode {len(self.records) + 1} of {len(self.legs)}"
         return {
             READY: f"Next: {place}. Press Start when you are ready.",
-            DRIVING: f"This is {place}: do as many of the tasks as you can.",
+            DRIVING: f"This is {place}: do as much of what you were asked to as you can.",
             ASKING: "How was that? Answer the questions, then press Submit.",
             OVER: "The trial is over. Thank you!",
         }[self.state]

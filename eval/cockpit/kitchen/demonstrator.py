@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autonomy.types import UserError
+from autonomy.types import Array, UserError
 from envs.kitchen.expert import Expert
 from envs.kitchen.tasks import ACTION_DIM
 from eval.cockpit.devices import Clock, Command
@@ -27,14 +27,20 @@ class Demonstrator:
         self.simulator: Any = None
         self._order, self._width, self._seed, self._clock = tuple(order), width, seed, clock
         self._expert: Expert | None = None
-        self._time = 0.0
+        self._time, self._values = -1.0, np.zeros(width, np.float32)
         if width != ACTION_DIM:
-            raise UserError("the demonstrator moves joints; use it with steering=joints")
+            raise UserError("the demonstrator moves joints of the kitchen; use it with steering=joints and a run of it")
 
     def read(self) -> Command:
         now = float(self.simulator.data.time)
+        if now != self._time:  # asked twice at one moment, it says the same
+            self._values = self._moved(now)
+        return Command(self._values, self._clock())
+
+    def _moved(self, now: float) -> Array:
+        """What to do at the time `now` of the simulation."""
         if self._expert is None or now < self._time:  # another episode
             rng = np.random.default_rng(self._seed)
             self._expert = Expert(self._order, rng, speed=SPEED, max_retries=RETRIES)
         self._time = now
-        return Command(np.asarray(self._expert.act(self.simulator), np.float32), self._clock())
+        return np.asarray(self._expert.act(self.simulator), np.float32)

@@ -98,9 +98,9 @@ class GymWorld(World):
 
 def _made(id: str, options: Mapping[str, Any], render_mode: str | None) -> gymnasium.Env[Any, Any]:
     """One environment whose actions are in [-1, 1]. Raises `UserError` when it cannot be made, and for its actions."""
-    shown = {} if render_mode is None else {"render_mode": render_mode}  # some environments know no such argument
+    camera: dict[str, Any] = {} if render_mode is None else {"render_mode": render_mode}  # some know no such argument
     try:
-        env = gymnasium.make(id, disable_env_checker=True, **shown, **options)
+        env = gymnasium.make(id, disable_env_checker=True, **camera, **options)
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         raise UserError(f"the Gymnasium environment {id!r} cannot be made: {' '.join(str(error).split())}") from error
     box = env.action_space

@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from autonomy.types import Array, Mask, UserError
 from envs.operators import ProxyOperator
@@ -22,6 +23,7 @@ STEP = 0.2
 """How far an action of 1 moves the hand along an axis in one step; the room is 2 wide."""
 NEAR = 0.1
 """At this distance an object is reached."""
+PIXELS = 352
 
 
 class Reach(gymnasium.Env[Array, Array]):
@@ -30,23 +32,27 @@ class Reach(gymnasium.Env[Array, Array]):
     State (3 K,): the way from the hand to each object. Action (3,) in [-1, 1]: the hand moves by `STEP` times the
     action and stays in the cube. Reward: 1 for a goal that is reached, and how much nearer to it the hand came. Hand,
     objects and goals are drawn uniformly, the goals from the others; they are not in the state, and where the hand is
-    does not tell where it is going, so waiting for it costs time. Nothing ends an episode but its length. `info`:
-    `reached`, the number of goals so far. Raises `UserError` for less than two objects.
+    does not tell where it is going, so waiting for it costs time. Nothing ends an episode but its length. `reached`,
+    also in `info`, is the number of goals so far. Raises `UserError` for less than two objects.
     """
 
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium declares it so)
+        "render_modes": ["rgb_array"],
+        "render_fps": 20,
+    }
     action_space = spaces.Box(-1.0, 1.0, (DIM,), np.float32)
 
-    def __init__(self, objects: int = 3) -> None:
+    def __init__(self, objects: int = 3, render_mode: str | None = None) -> None:
         if isinstance(objects, bool) or not isinstance(objects, int) or objects < 2:
             raise UserError(f"the number of objects must be a whole number of at least 2, got {objects!r}")
-        self._count = objects
+        self._count, self.render_mode, self.reached = objects, render_mode, 0
         self.observation_space = spaces.Box(-2.0, 2.0, (DIM * objects,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
         super().reset(seed=seed)
         places = self.np_random.uniform(-1.0, 1.0, (1 + self._count, DIM))
         self._hand, self._objects = places[0], places[1:]
-        self._reached, self.goal = 0, int(self.np_random.integers(self._count))
+        self.reached, self.goal = 0, int(self.np_random.integers(self._count))
         return self._state(), {"reached": 0}
 
     def step(self, action: Array) -> tuple[Array, float, bool, bool, dict[str, Any]]:
@@ -56,14 +62,23 @@ class Reach(gymnasium.Env[Array, Array]):
         reward = float(before - distance)
         if distance < NEAR:
             reward += 1.0
-            self._reached += 1
+            self.reached += 1
             self.goal = (self.goal + int(self.np_random.integers(1, self._count))) % self._count
-        return self._state(), reward, False, False, {"reached": self._reached}
+        return self._state(), reward, False, False, {"reached": self.reached}
 
     @property
     def way(self) -> Array:
         """From the hand to the goal, (3,): what the operator knows."""
         return np.asarray(self._objects[self.goal] - self._hand, np.float32)
+
+    def render(self) -> NDArray[np.uint8]:
+        """The room from above, (`PIXELS`, `PIXELS`, 3): the hand black, the goal orange; what is high is large."""
+        picture = np.full((PIXELS, PIXELS, 3), 250, np.uint8)
+        rows, columns = np.mgrid[1 : -1 : PIXELS * 1j, -1 : 1 : PIXELS * 1j] * 1.2
+        colours = [(217, 95, 2) if index == self.goal else (150, 150, 150) for index in range(self._count)]
+        for (x, y, z), colour in zip([*self._objects, self._hand], [*colours, (30, 30, 30)], strict=True):
+            picture[np.hypot(columns - x, rows - y) < 0.08 + 0.04 * z] = colour
+        return picture
 
     def _state(self) -> Array:
         return np.asarray(self._objects - self._hand, np.float32).ravel()

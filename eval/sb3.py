@@ -8,34 +8,31 @@ The operator is part of the world, so SB3 sees an environment like any other; wh
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import DictConfig, OmegaConf
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.evaluation import evaluate_policy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor
 from tqdm import tqdm
 
-import envs  # noqa: F401  (registers the ids)
-from autonomy.assistants.zero import ZeroAssistant
-from autonomy.checkpoint import load_policy
 from autonomy.checks import whole
 from autonomy.cli import main
+from autonomy.facts import measure
 from autonomy.run_directory import atomic_write
-from autonomy.types import Array, Assistant, Channels, Operator, UserError
+from autonomy.types import Array, Assistant, UserError
 from envs.shared_control import SharedControl
-from eval.play import channels_of, one_thread
+from envs.world import World
+from eval.play import Setting, channels_of, make_world, one_thread, play
 from eval.settings import usable_folder
 from eval.stats import caveat, compare, mean_interval
 
+_ZERO = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
 Returns = NDArray[np.float64]
 
 
@@ -94,18 +91,19 @@ class Bar(BaseCallback):
         self._bar.close()
 
 
-def make_world(n: int, seed: int, operator: Operator, channels: Channels, objects: int) -> VecMonitor:
-    """`n` reaching tasks with the operator in them; environment i begins with the episode `seed` + i."""
-    make = partial(gymnasium.make, "autonomy/reach-v1", disable_env_checker=True, objects=objects)
-    world = VecMonitor(SharedControl(DummyVecEnv([make] * n), operator, channels, seed))
-    world.seed(seed)
-    return world
-
-
 def make_agent(cfg: DictConfig) -> BaseAlgorithm:
-    """The untrained agent of a composed configs/sb3.yaml. Raises `UserError` for settings that SB3 refuses."""
+    """The untrained agent of a composed configs/sb3.yaml, and its world; writes the world's sizes into `cfg.env`.
+
+    Environment i begins with the episode `seed` + i. Raises `UserError` for settings that SB3 refuses, and for another
+    world than the reaching task's, since goals are counted here.
+    """
     n, algorithm = whole("algorithm.environments", cfg.algorithm.environments, 1), cfg.algorithm.name
-    world = make_world(n, cfg.seed, instantiate(cfg.operator), channels_of(cfg.channels, cfg.env), cfg.env.objects)
+    measure(cfg.env)
+    bare, operator, channels = make_world(cfg.env, n), instantiate(cfg.operator), channels_of(cfg.channels, cfg.env)
+    if not hasattr(bare.simulators[0], "reached"):
+        raise UserError(f"eval.sb3 counts the goals that are reached in env=reach, and env={cfg.env.name} counts none")
+    world = VecMonitor(SharedControl(bare, operator, channels, cfg.seed))
+    world.seed(cfg.seed)
     try:
         agent: BaseAlgorithm = instantiate(cfg.algorithm.agent)(env=world, seed=cfg.seed, device="cpu")
     except (AssertionError, TypeError, ValueError) as error:
@@ -119,45 +117,36 @@ def train(agent: BaseAlgorithm, steps: int) -> BaseAlgorithm:
         return agent.learn(steps, callback=Bar(steps))
 
 
-def evaluate(assistant: Assistant, world: VecMonitor) -> tuple[Returns, Returns]:
-    """Return and number of goals reached of every environment's first episode, in their order.
+def played(setting: Setting, seeds: Sequence[int]) -> tuple[Returns, Returns]:
+    """Return and number of goals reached of the reaching task's episodes `seeds`, (N,) each, played side by side."""
+    reached = np.zeros(len(seeds))
 
-    SB3's `evaluate_policy` gives episodes in the order in which they end; all end at the same step here.
-    """
-    reached: list[float] = []
+    def count(world: World, _: Mapping[str, Any]) -> None:
+        reached[:] = world.get_attr("reached")
 
-    def note(local: dict[str, Any], _: dict[str, Any]) -> None:
-        if local["done"]:
-            reached.append(local["info"]["reached"])
-
-    with one_thread():
-        returns, _ = evaluate_policy(
-            assistant,  # type: ignore[arg-type]
-            world,
-            n_eval_episodes=world.num_envs,
-            return_episode_rewards=True,
-            callback=note,
-        )
-    return np.asarray(returns), np.asarray(reached, float)
+    records = play(setting, seeds, len(seeds), count)
+    return np.array([record.reward for record in records]), reached
 
 
-def table(cfg: DictConfig, assistant: Assistant) -> str:
-    """The assistant of a composed configs/sb3.yaml beside nobody, chance, and an operator who holds everything."""
-    episodes, seed = cfg.evaluation.episodes, cfg.evaluation.seed
-    channels, everything = (channels_of(one, cfg.env) for one in (cfg.channels, "all"))
+def table(cfg: DictConfig, zip_file: Path) -> str:
+    """The saved assistant of a composed configs/sb3.yaml beside nobody, chance, and an operator who holds it all."""
+    seeds = range(cfg.evaluation.seed, cfg.evaluation.seed + cfg.evaluation.episodes)
+    parts: Any = OmegaConf.to_container(cfg, resolve=True)
+    held, assistant = parts["channels"], {"_target_": "autonomy.checkpoint.load_policy", "path": str(zip_file)}
     ours = f"operator and {cfg.algorithm.name.upper()}"
-    rows: dict[str, tuple[Assistant, Channels]] = {
-        "operator alone": (ZeroAssistant(), channels),
-        "operator and chance": (RandomAssistant(seed), channels),
-        ours: (assistant, channels),
-        f"{ours}, misled": (Misled(assistant), channels),
-        "operator on all dimensions": (ZeroAssistant(), everything),
+    rows = {
+        "operator alone": (_ZERO, held),
+        "operator and chance": ({"_target_": "eval.sb3.RandomAssistant", "seed": cfg.evaluation.seed}, held),
+        ours: (assistant, held),
+        f"{ours}, misled": ({"_target_": "eval.sb3.Misled", "assistant": assistant}, held),
+        "operator on all dimensions": (_ZERO, "all"),
     }
     results = {
-        row: evaluate(who, make_world(episodes, seed, instantiate(cfg.operator), held, cfg.env.objects))
-        for row, (who, held) in rows.items()
+        row: played(Setting(row, who, parts["operator"], channels, parts["env"], cfg.evaluation.seed), seeds)
+        for row, (who, channels) in rows.items()
     }
-    return render(results, ours, f"Channels {channels.name}, {episodes} paired episodes", cfg.seed)
+    what = f"Channels {channels_of(held, cfg.env).name}, {len(seeds)} paired episodes"
+    return render(results, ours, what, cfg.seed)
 
 
 def render(results: Mapping[str, tuple[Returns, Returns]], ours: str, what: str, training_seed: int) -> str:
@@ -184,7 +173,7 @@ def run(cfg: DictConfig) -> None:
     train(agent, cfg.algorithm.steps).save(saved)
     atomic_write(out / "assistant.zip", saved.getvalue())
     atomic_write(out / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True).encode())
-    text = table(cfg, load_policy(out / "assistant.zip"))
+    text = table(cfg, out / "assistant.zip")
     atomic_write(out / "table.md", f"{text}\n".encode())
     print(text)
     print(f"out: {out}")

@@ -74,7 +74,7 @@ def test_a_mask_changes_in_mid_episode_and_the_next_episode_has_its_own() -> Non
     for _ in range(envs.REACH_STEPS):
         observation, _, dones, infos = world.step(WISH)
         assert infos[0]["executed_action"].tolist() == [WISH[0, 0], 0.5, 0.5]
-    assert dones.all(), step
+    assert dones.all()
     assert infos[0]["terminal_observation"]["operator_mask"].tolist() == [0, 1, 1]
     assert observation["operator_mask"].tolist() == [[1, 0, 0]] * 2
     with pytest.raises(UserError, match=r"the mask must have the shape \(2, 3\), got \(3,\)"):

@@ -12,6 +12,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from autonomy.types import Operator
+from envs.fetch import FetchOperator
 from envs.habits import Hesitant, Wandering
 from envs.imperfections import Biased, Delayed, DropOut, Laggy, Noisy
 from envs.kitchen.operator import ExpertOperator
@@ -20,6 +21,7 @@ from envs.operators import (
     RandomOperator,
     ZeroOperator,
 )
+from envs.reach import ReachOperator
 from tests.operators import DIM, Plain, begin, states
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -44,6 +46,8 @@ def preset(name: str, *overrides: str) -> Any:
         ("drop-out", DropOut, "drop-out-0.1-expert"),
         ("wandering", Wandering, "wandering-0.01-expert"),
         ("hesitant", Hesitant, "hesitant-0.01-expert"),
+        ("fetch", FetchOperator, "fetch"),
+        ("reach", ReachOperator, "reach"),
     ],
 )
 def test_presets_make_operators(name: str, kind: type, label: str) -> None:
@@ -55,7 +59,7 @@ def test_presets_make_operators(name: str, kind: type, label: str) -> None:
 
 def test_there_are_no_other_presets() -> None:
     names = {"expert", "policy", "replay", "random", "zero", "hold", "noisy", "laggy", "delayed", "biased", "drop-out"}
-    names |= {"wandering", "hesitant"}
+    names |= {"wandering", "hesitant", "fetch", "reach"}
     assert {path.stem for path in (CONFIGS / "operator").glob("*.yaml")} == names
 
 

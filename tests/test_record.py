@@ -181,7 +181,7 @@ def test_a_killed_recording_leaves_no_half_data_set(tmp_path, root):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
         assert minari.list_local_datasets() == {}
-        from envs.kitchen.expert.store import staging
+        from envs.store import staging
 
         with staging() as folder:
             assert list(tmp_path.glob(".recording-*")) == [folder]  # and what was left is cleared away

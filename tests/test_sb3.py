@@ -6,30 +6,32 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
-from stable_baselines3.common.vec_env import VecMonitor
 
-import envs  # noqa: F401  (registers the ids)
-from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_policy
 from autonomy.configs import CONFIGS
 from autonomy.types import Assistant, Operator, UserError
 from envs import REACH_STEPS
 from envs.reach import DIM, NEAR, STEP, Reach, ReachOperator
+from envs.shared_control import SharedControl
 from eval import sb3
-from eval.sb3 import Misled, RandomAssistant, evaluate, make_agent, make_world, train
+from eval.play import Setting, make_world
+from eval.sb3 import make_agent, played, train
 from eval.stats import compare
 
 EPISODES, SEED = 100, 5_000
+ZERO = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
+CHANCE = {"_target_": "eval.sb3.RandomAssistant"}
 QUICK = 40_000
 TINY = [
     *("env.objects=2", "algorithm.steps=40", "algorithm.environments=2", "evaluation.episodes=3"),
@@ -42,8 +44,23 @@ def composed(*overrides: str) -> DictConfig:
         return compose("sb3", list(overrides))
 
 
-def world(*dims: int, objects: int = 2, n: int = EPISODES) -> VecMonitor:
-    return make_world(n, SEED, ReachOperator(), FixedChannels(dims, DIM), objects)
+def reach(objects: int = 2) -> dict[str, Any]:
+    """The configuration of env=reach."""
+    return OmegaConf.to_container(composed(f"env.objects={objects}").env, resolve=True)
+
+
+def shared(*dims: int, n: int) -> SharedControl:
+    """`n` reaching tasks with two objects, of which the operator holds `dims`; their first seeds begin with SEED."""
+    world = SharedControl(make_world(reach(), n), ReachOperator(), FixedChannels(dims, DIM), SEED)
+    world.seed(SEED)
+    return world
+
+
+def evaluate(assistant: dict[str, Any], *dims: int, n: int = EPISODES) -> tuple[np.ndarray, np.ndarray]:
+    """Returns and goals reached of `n` episodes whose operator holds `dims`."""
+    channels = {"_target_": "autonomy.channels.FixedChannels", "dims": list(dims), "dim": DIM}
+    operator = {"_target_": "envs.reach.ReachOperator"}
+    return played(Setting("somebody", assistant, operator, channels, reach(), SEED), range(SEED, SEED + n))
 
 
 def test_gymnasium_and_sb3_accept_the_environment() -> None:
@@ -74,6 +91,30 @@ def test_rewards_are_goals_reached_and_way_made_and_states_say_where_all_is() ->
     assert info["reached"] > 10
 
 
+def test_a_world_of_it_has_its_episodes() -> None:
+    world, alone = make_world(reach(3), 2), gymnasium.make("autonomy/reach-v1", objects=3)
+    world.stage([5, 8])
+    states, rng, others = world.reset(), np.random.default_rng(0), np.random.default_rng(1)
+    state, _ = alone.reset(seed=8)
+    for _ in range(REACH_STEPS):
+        np.testing.assert_array_equal(states[1], state)
+        action = np.float32(rng.uniform(-1, 1, DIM))
+        state, reward, _, late, info = alone.step(action)
+        states, rewards, dones, infos = world.step(np.stack([others.uniform(-1, 1, DIM), action]))
+        assert (rewards[1], dones[1], world.get_attr("reached")[1]) == (np.float32(reward), late, info["reached"])
+    np.testing.assert_array_equal(infos[1]["terminal_observation"], state)
+    assert world.labels == ("x", "y", "z")
+
+
+def test_a_picture_shows_goal_and_hand() -> None:
+    env = Reach(2, render_mode="rgb_array")
+    env.reset(seed=0)
+    before = env.render()
+    assert {(217, 95, 2), (150, 150, 150), (30, 30, 30)} <= {tuple(pixel) for pixel in before.reshape(-1, 3).tolist()}
+    env.step(np.ones(DIM, np.float32))
+    assert (env.render() != before).any()
+
+
 def test_the_hand_stays_in_the_cube() -> None:
     env = Reach(2)
     before, _ = env.reset(seed=0)
@@ -94,9 +135,9 @@ def test_the_goal_is_drawn_anew_and_not_in_the_state() -> None:
 
 
 def test_the_operator_solves_it_with_all_axes_and_not_with_its_part() -> None:
-    _, whole = evaluate(ZeroAssistant(), world(*range(DIM)))
-    _, part = evaluate(ZeroAssistant(), world(0, 1))
-    _, nobody = evaluate(RandomAssistant(0), world())
+    _, whole = evaluate(ZERO, *range(DIM))
+    _, part = evaluate(ZERO, 0, 1)
+    _, nobody = evaluate({**CHANCE, "seed": 0})
     assert whole.min() >= 3
     assert part.mean() < 1
     assert nobody.mean() < 1
@@ -116,23 +157,22 @@ def test_the_operator_goes_straight_and_stops_there() -> None:
 
 
 def test_the_operator_tells_its_goal_in_the_episode_that_it_belongs_to() -> None:
-    shared = world(0, n=4)
-    shared.reset()
-    simulators = shared.get_attr("unwrapped")
+    world = shared(0, n=4)
+    world.reset()
     for _ in range(2):
         for _ in range(REACH_STEPS):
-            meant = [f"object {simulator.goal}" for simulator in simulators]
-            _, _, dones, infos = shared.step(np.zeros((4, DIM)))
+            meant = [f"object {simulator.goal}" for simulator in world.simulators]
+            _, _, dones, infos = world.step(np.zeros((4, DIM)))
             assert [info["intent"] for info in infos] == [(name,) for name in meant]
         assert dones.all()
-    assert isinstance(shared.venv.operator, Operator)  # type: ignore[attr-defined]
+    assert isinstance(world.operator, Operator)
     with pytest.raises(UserError, match="environments in this process"):
         ReachOperator().act(np.zeros((2, 6), np.float32), [])
 
 
 def test_episodes_are_paired_by_their_seed() -> None:
-    few, _ = evaluate(RandomAssistant(1), world(0, 1, 2, n=5))
-    many, _ = evaluate(RandomAssistant(2), world(0, 1, 2, n=9))
+    few, _ = evaluate({**CHANCE, "seed": 1}, 0, 1, 2, n=5)
+    many, _ = evaluate({**CHANCE, "seed": 2}, 0, 1, 2, n=9)
     assert many[:5].tolist() == few.tolist()
     assert len(set(many)) == 9
 
@@ -145,11 +185,13 @@ def agent() -> PPO:
     return trained
 
 
-def test_ppo_learns_to_read_the_operator(agent: PPO) -> None:
+def test_ppo_learns_to_read_the_operator(agent: PPO, tmp_path: Path) -> None:
     """Better than nobody, and than itself when it is shown the commands of other episodes."""
-    ours, _ = evaluate(agent, world(0, 1))
-    for other in (ZeroAssistant(), Misled(agent)):
-        comparison = compare([ours], [evaluate(other, world(0, 1))[0]])
+    agent.save(tmp_path / "agent.zip")
+    trained = {"_target_": "autonomy.checkpoint.load_policy", "path": str(tmp_path / "agent.zip")}
+    ours, _ = evaluate(trained, 0, 1)
+    for other in (ZERO, {"_target_": "eval.sb3.Misled", "assistant": trained}):
+        comparison = compare([ours], [evaluate(other, 0, 1)[0]])
         assert comparison.difference.low > 1
         assert comparison.p < 0.001
 
@@ -159,12 +201,12 @@ def test_the_saved_zip_is_an_assistant_as_it_is(agent: PPO, tmp_path: Path) -> N
     loaded = load_policy(tmp_path / "agent.zip")
     assert isinstance(loaded, PPO)
     assert isinstance(loaded, Assistant)
-    shared = world(0, 1)
-    observation = shared.reset()
+    world = shared(0, 1, n=8)
+    observation = world.reset()
     for _ in range(5):
         actions, _ = loaded.predict(observation, deterministic=True)
         assert (actions == agent.predict(observation, deterministic=True)[0]).all()
-        observation, _, _, infos = shared.step(actions)
+        observation, _, _, infos = world.step(actions)
         assert all((info["executed_action"][2] == action[2]) for info, action in zip(infos, actions, strict=True))
 
 
@@ -213,6 +255,7 @@ def test_the_same_seed_trains_the_same_agent() -> None:
         ("algorithm.agent.learning_rate=-1", "ppo cannot be made with these settings of algorithm.agent"),
         ("algorithm.agent.policy=CnnPolicy", "ppo cannot be made with these settings of algorithm.agent"),
         ("env.objects=1", "the number of objects must be a whole number of at least 2"),
+        ("env=fetch", "eval.sb3 counts the goals that are reached in env=reach, and env=fetch counts none"),
         ("channels=wrist", "unknown channels 'wrist'; the valid ones are joystick, none, all, random-1 to random-3"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("evaluation.episodes=0", "evaluation.episodes must be a whole number of at least 1"),

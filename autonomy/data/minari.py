@@ -17,7 +17,7 @@ from minari.storage.datasets_root_dir import get_dataset_path
 from minari.storage.remotes import DEFAULT_REMOTE
 from numpy.typing import NDArray
 
-from autonomy.data.labels import Labels, check_key, check_labels
+from autonomy.data.labels import NUMBERS, Labels, check_key, check_labels
 from autonomy.data.source import Reading, Recording, read_all
 from autonomy.types import Demonstrations, UserError
 
@@ -36,9 +36,11 @@ class MinariSource:
 
     `keys` are the parts of a Dict that are read, laid end to end in this order; None: all of them, in theirs. `intents`
     names the step infos that are labels (LeRobot's are `task_index`): (T,) or (T + 1,) whole numbers, -1 for none;
-    episodes that lack them have no labels. `reading` is how a world reads its recordings, None where nothing is known
-    but the numbers. Episodes of length 1 are dropped. With `download`, a set that the local store lacks is fetched
-    first. Raises `UserError` for an unusable id, and `load` for a set that is missing, damaged, or of another kind.
+    episodes that lack them have no labels. What the numbers stand for is a list in the set's metadata, where they have
+    `labels: {NAME: [...]}`; otherwise they are names themselves. `reading` is how a world reads its recordings, None
+    where nothing is known but the numbers. Episodes of length 1 are dropped. With `download`, a set that the local
+    store lacks is fetched first. Raises `UserError` for an unusable id, and `load` for a set that is missing, damaged,
+    or of another kind.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class MinariSource:
 
     def _recordings(self, stored: Sequence[Stored], keys: Sequence[str] | None) -> Iterator[Recording]:
         infos: set[str] = set()
+        names = NUMBERS if self._intents is None else _names(self._id, self._intents)
         for number, (observations, actions, info) in enumerate(stored):
             where = f"Minari data set {self._id}, episode {number}"
             states, moves = _vectors(where, observations, keys), _actions(where, actions)
@@ -76,18 +79,18 @@ class MinariSource:
                 raise UserError(f"{where}: {len(states)} observations and {len(moves)} actions; there is one more")
             infos |= info.keys()
             if len(moves) >= SHORTEST_EPISODE:
-                yield Recording(where, states, moves, self._labels(where, len(moves), info))
+                yield Recording(where, states, moves, self._labels(where, len(moves), info, names))
         if self._intents is not None and self._intents not in infos:
             raise UserError(
                 f"no episode of Minari data set {self._id} has infos {self._intents!r}; "
                 f"data.intents names one of: {', '.join(sorted(infos)) or 'none are there'}"
             )
 
-    def _labels(self, where: str, steps: int, info: Mapping[str, Any]) -> Labels | None:
+    def _labels(self, where: str, steps: int, info: Mapping[str, Any], names: tuple[str, ...]) -> Labels | None:
         if self._intents is None or self._intents not in info:
             return None
         column = np.asarray(info[self._intents])
-        return check_labels(f"{where}: infos {self._intents!r}", column, [steps, steps + 1]).part(0, steps)
+        return check_labels(f"{where}: infos {self._intents!r}", column, [steps, steps + 1], names).part(0, steps)
 
 
 def _check_id(id: str) -> str:
@@ -115,6 +118,13 @@ def _stored(id: str) -> Iterator[Stored]:
             raise
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise UserError(f"Minari data set {id} is damaged ({reason}); {_choices()}") from error
+
+
+def _names(id: str, key: str) -> tuple[str, ...]:
+    """What the metadata of a data set call its labels `key`; their numbers where it says nothing."""
+    labels = minari.load_dataset(id).storage.metadata.get("labels")
+    names = labels.get(key) if isinstance(labels, Mapping) else None
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else NUMBERS
 
 
 def _vectors(where: str, observations: Any, keys: Sequence[str] | None) -> NDArray[Any]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import minari
+from minari.dataset.minari_storage import MinariStorage
 
 from autonomy.types import UserError
 from envs.kitchen.expert.lapses import Lapses
 from envs.kitchen.expert.noise import ActionNoise
 from envs.kitchen.expert.recipe import Recipe
-from envs.kitchen.expert.store import describe, is_recorded, publish, staging
 from envs.kitchen.expert.studio import Take, record_take
 from envs.parallel import map_episodes
+from envs.store import is_recorded, publish, staging
 
 _SPARE = 1.3
 """How many episodes are begun for each one that is missing, since some will not do their tasks."""
@@ -53,7 +57,7 @@ def record_demonstrations(
         )
     with staging() as folder:
         takes, tried = _record(recipe, folder, processes)
-        publish(takes, folder, dataset_id, describe(recipe.settings(), tried))
+        publish(_join(takes, folder / "whole"), dataset_id, recipe.settings(), _description(n_episodes, tried))
     print(f"recorded {n_episodes} episodes as {dataset_id}, the first of {tried} that did their tasks")
     return dataset_id
 
@@ -78,3 +82,23 @@ def _record(recipe: Recipe, folder: Path, processes: int | None) -> tuple[list[T
         takes += [take for take in wave if take.good]
         tried += wave_size
     return takes[: recipe.n_episodes], tried
+
+
+def _join(takes: Sequence[Take], folder: Path) -> MinariStorage:
+    """One data set out of many of one episode each, in their order."""
+    first = minari.MinariDataset(takes[0].path)
+    folder.mkdir()
+    storage = MinariStorage.new(folder / "data", first.observation_space, first.action_space, first.spec.env_spec)
+    for take in takes:
+        storage.update_from_storage(minari.MinariDataset(take.path).storage)
+    storage.update_episode_metadata([take.metadata() for take in takes])
+    return storage
+
+
+def _description(n_episodes: int, tried: int) -> dict[str, Any]:
+    """The data set's metadata."""
+    return {
+        "algorithm_name": "scripted expert (envs.kitchen.expert)",
+        "author": {"shared-autonomy"},
+        "description": f"Scripted FrankaKitchen demonstrations; {tried} episodes tried, {n_episodes} kept.",
+    }

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from minari.namespace import create_namespace, list_local_namespaces
 from minari.storage import get_dataset_path
 
 from autonomy.types import UserError
-from envs.kitchen.expert.studio import Take
 
 _SETTINGS = "recording"
 """The metadata key under which the settings of a recording are kept."""
@@ -58,39 +57,22 @@ def staging() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def publish(takes: Sequence[Take], folder: Path, dataset_id: str, metadata: dict[str, Any]) -> None:
-    """Join the takes in the staging `folder` and move the result to its place in the store with one rename."""
-    whole = folder / "whole"
-    _join(takes, whole / "data", {"dataset_id": dataset_id, "minari_version": minari.__version__, **metadata})
+def publish(storage: MinariStorage, dataset_id: str, settings: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Name the storage, called `data` in a folder of its own inside a staging folder, and move it to its place.
+
+    One rename does it, so that nobody ever sees a part of it. `settings` are those that `is_recorded` compares, plain
+    JSON values; `metadata` is what else is kept of the whole data set.
+    """
+    own = {"dataset_id": dataset_id, "minari_version": minari.__version__, _SETTINGS: settings}
+    storage.update_metadata({**own, **metadata})
     namespace = parse_dataset_id(dataset_id)[0]
     if namespace is not None and namespace not in list_local_namespaces():
         create_namespace(namespace)
     try:
-        whole.rename(get_dataset_path(dataset_id))
+        storage.data_path.parent.rename(get_dataset_path(dataset_id))
     except OSError:  # another process has finished the same recording first
-        if not is_recorded(dataset_id, metadata[_SETTINGS]):
+        if not is_recorded(dataset_id, settings):
             raise
-
-
-def describe(settings: dict[str, Any], tried: int) -> dict[str, Any]:
-    """The data set's metadata."""
-    return {
-        _SETTINGS: settings,
-        "algorithm_name": "scripted expert (envs.kitchen.expert)",
-        "author": {"shared-autonomy"},
-        "description": f"Scripted FrankaKitchen demonstrations; {tried} episodes tried, {settings['n_episodes']} kept.",
-    }
-
-
-def _join(takes: Sequence[Take], path: Path, metadata: dict[str, Any]) -> None:
-    """One data set out of many of one episode each, in their order."""
-    first = minari.MinariDataset(takes[0].path)
-    path.parent.mkdir()
-    storage = MinariStorage.new(path, first.observation_space, first.action_space, first.spec.env_spec)
-    for take in takes:
-        storage.update_from_storage(minari.MinariDataset(take.path).storage)
-    storage.update_metadata(metadata)
-    storage.update_episode_metadata([take.metadata() for take in takes])
 
 
 def _alive(process: int) -> bool:

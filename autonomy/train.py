@@ -29,10 +29,6 @@ _FREE = ("resume", "device", "threads", "evaluation")
 @main("train")
 def run(cfg: DictConfig) -> None:
     """The program. The last line that it prints is `run: DIR`."""
-    if cfg.evaluation.episodes and not cfg.resume and is_playable(cfg.env):
-        from eval.play import check_world
-
-        check_world(cfg.env)
     directory = train(cfg)
     config = directory.config()
     if config.evaluation.episodes and is_playable(config.env):

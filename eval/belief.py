@@ -23,8 +23,9 @@ from autonomy.types import UserError
 from eval.figures import recognition_over_time, reliability_of_belief
 from eval.following import courses
 from eval.intent import judging_episodes
-from eval.play import channels_of, one_thread
+from eval.play import one_thread
 from eval.recognition import FLOOR, Course, Stretch
+from eval.setting import channels_of
 from eval.settings import usable_folder
 
 BINS = 15

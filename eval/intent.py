@@ -31,8 +31,8 @@ from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.train import split_rows
 from autonomy.types import Demonstrations, UserError
 from eval.figures import reliability
-from eval.play import channels_of
 from eval.probe import KnowsIntent
+from eval.setting import channels_of
 from eval.settings import usable_folder, with_env
 
 Ranks = dict[str, NDArray[np.float64]]

@@ -1,18 +1,21 @@
 """Judges assistants without a simulator: how well do they fill in what held-out demonstrations did?
 
     python -m eval.offline run=DIR [peers=[DIR,DIR]] [held=[random-3,[0,1,2]]] [data=npz data.path=FILE]
+    python -m eval.offline recordings=door path=FILE
 
-Prints a table and writes it, `offline.csv` (a line an episode), `dimensions.csv` and `offline.png` to DIR/offline.
+The second one trains assistants first, see configs/recordings. It prints a table and writes it, `offline.csv` (a line
+an episode), `dimensions.csv` and `offline.png` to DIR/offline.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -23,22 +26,39 @@ from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import ActionBox, Channels, Demonstrations, UserError
+from eval.benchmark.trainings import plan_trainings, train_all
 from eval.figures import filled_errors
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import Found, dimensions, frame, table
 from eval.intent import judging_episodes, split_episodes
-from eval.play import channels_of, one_thread
+from eval.play import one_thread
+from eval.setting import channels_of
 from eval.settings import assistant_name, usable_folder
 
 Way = Callable[[Demonstrations, Channels, int], Filled]
 
 
-def judged(cfg: DictConfig) -> tuple[Found, Demonstrations]:
-    """What all assistants of a composed configs/offline.yaml fill in, and the episodes. Raises `UserError`."""
-    directory = RunDirectory.open(cfg.run)
+def groups_of(cfg: DictConfig) -> list[list[Path]]:
+    """Run directories that are judged on the same episodes: `run` and its peers, or what `recordings` trains.
+
+    Raises `UserError` when neither is given, or both.
+    """
+    if (cfg.run is None) == (not cfg.assistants):
+        raise UserError("give run=DIR, or recordings=NAME path=FILE for assistants that are trained first")
+    if cfg.run is not None:
+        return [[Path(str(run)) for run in (cfg.run, *cfg.peers)]]
+    store = usable_folder(Path(str(cfg.store)))
+    trainings = plan_trainings(cfg.assistants, cfg.training_seeds, cfg.train, store / "trainings")
+    train_all(trainings, cfg.processes)
+    return [[one.run for one in trainings if one.seed == seed] for seed in cfg.training_seeds]
+
+
+def judged(cfg: DictConfig, runs: Sequence[Path]) -> tuple[Found, Demonstrations]:
+    """What all assistants fill in, by a composed configs/offline.yaml, and the episodes. Raises `UserError`."""
+    directory = RunDirectory.open(runs[0])
     training, shown = split_episodes(directory)[0], judging_episodes(cfg, directory)
     shown = dataclasses.replace(shown, episodes=shown.episodes[: whole("episodes", cfg.episodes, 1)])
-    ways: dict[str, Way] = {name: partial(fill, assistant) for name, assistant in _assistants(cfg).items()}
+    ways: dict[str, Way] = {name: partial(fill, assistant) for name, assistant in _assistants(cfg, runs).items()}
     if cfg.neighbours:
         ways |= {f"{cfg.neighbours} nearest neighbours": partial(fill, _neighbours(training, cfg.neighbours))}
         ways |= {"the last action again": repeated}
@@ -49,21 +69,21 @@ def judged(cfg: DictConfig) -> tuple[Found, Demonstrations]:
     return found, shown
 
 
-def _assistants(cfg: DictConfig) -> dict[str, Any]:
-    """The run's and its peers', by name. Raises `UserError` for a peer that may have seen the episodes that judge."""
+def _assistants(cfg: DictConfig, runs: Sequence[Path]) -> dict[str, Any]:
+    """Those of the runs, by name. Raises `UserError` for a peer that may have seen the episodes that judge."""
     found: dict[str, Any] = {}
-    for run in (cfg.run, *cfg.peers):
-        if cfg.get("data") is None and _split(run) != _split(cfg.run):
+    for run in runs:
+        if cfg.get("data") is None and _split(run) != _split(runs[0]):
             raise UserError(
-                f"{run} was trained on other episodes than {cfg.run} (its data, its seed or its share of validation "
+                f"{run} was trained on other episodes than {runs[0]} (its data, its seed or its share of validation "
                 "differ), so it may have seen those that judge; train it alike, or give data=..."
             )
         name = assistant_name(run)
-        found[name if name not in found else f"{name}: {Path(run).name}"] = load_assistant(run)
+        found[name if name not in found else f"{name}: {run.name}"] = load_assistant(run)
     return found
 
 
-def _split(run: str) -> tuple[Any, ...]:
+def _split(run: Path) -> tuple[Any, ...]:
     """What decides which episodes a run has seen."""
     directory = RunDirectory.open(run)
     config, card = directory.config(), directory.read_json(directory.card_file)
@@ -88,17 +108,20 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/offline.yaml."""
     whole("seed", cfg.seed, 0)
     whole("neighbours", cfg.neighbours, 0)
-    folder = usable_folder(Path(cfg.out or Path(cfg.run, "offline")))
+    groups = groups_of(cfg)
+    home = Path(cfg.run, "offline") if cfg.run else Path("runs", "offline", str(cfg.name))
+    folder = usable_folder(Path(cfg.out or home))
     with one_thread():
-        found, shown = judged(cfg)
-    text = write(found, shown, folder)
+        found, shown = zip(*(judged(cfg, runs) for runs in groups), strict=True)
+    text = write(found, shown[0], folder)
     print(text)
     print(f"out: {folder}")
 
 
-def write(found: Found, shown: Demonstrations, folder: Path) -> str:
-    """Write what was filled in into `folder`; returns the table."""
-    episodes, box = frame(found), shown.box or ActionBox.unit(shown.episodes[0].actions.shape[1])
+def write(found: Sequence[Found], shown: Demonstrations, folder: Path) -> str:
+    """Write what each model filled in into `folder`; returns the table. `shown` says what its dimensions are called."""
+    box = shown.box or ActionBox.unit(shown.episodes[0].actions.shape[1])
+    episodes = pd.concat([frame(one, model) for model, one in enumerate(found)], ignore_index=True)
     by_dimension = dimensions(found, box, shown.labels)
     text = table(episodes)
     folder.mkdir(parents=True, exist_ok=True)

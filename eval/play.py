@@ -2,82 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from hydra.utils import get_method, instantiate
-from omegaconf import DictConfig, OmegaConf
 
-from autonomy.channels import parse_channels
-from autonomy.facts import is_playable
-from autonomy.types import Channels, UserError
 from envs.shared_control import SharedControl
 from envs.world import World
 from eval.episodes import EpisodeRecord, Tally
 from eval.probe import Probe
 from eval.recognition import Witness
+from eval.setting import Setting
 
 Watch = Callable[[World, dict[str, Any]], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-    """Who plays what, as plain resolved configuration that any process can instantiate.
-
-    `assistant` and `operator` have a `_target_`; `channels` is a value that `channels_of` reads; `env` is a
-    configuration of the group `env`; `name` is the assistant's name in records; `seed` is that of the operator's and
-    the channels' draws, which also depend on the episode seed and on nothing else. Raises `UserError` for channels that
-    the environment has not.
-    """
-
-    name: str
-    assistant: Mapping[str, Any]
-    operator: Mapping[str, Any]
-    channels: str | Sequence[int]
-    env: Mapping[str, Any]
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        channels_of(self.channels, self.env)
-
-    def labels(self) -> tuple[str, str, str]:
-        """The names of assistant, operator and channels. Makes all three, so mistakes in them show early."""
-        instantiate(self.assistant)
-        return self.name, str(instantiate(self.operator).name), channels_of(self.channels, self.env).name
-
-
-def channels_of(value: Any, env: Mapping[str, Any] | DictConfig) -> Channels:
-    """Return the channels `value`, such as base, random-3 or [0, 3], of the configuration `env`. Raises `UserError`."""
-    return parse_channels(value, env["action_dim"], env.get("channels") or {})
-
-
-def world_of(env: Mapping[str, Any]) -> dict[str, Any]:
-    """How to make the world of a configuration of the group `env`. Raises `UserError` for one without a simulator."""
-    if not is_playable(env):
-        raise UserError(
-            f"env={env['name']} has no simulator, so nothing can be played; eval.offline judges without one"
-        )
-    return dict(env["world"])
-
-
-def make_world(env: Mapping[str, Any], n: int) -> World:
-    """`n` environments of the configuration `env`. Raises `UserError` for an option that the world does not have."""
-    plain: Any = OmegaConf.to_container(env, resolve=True) if isinstance(env, DictConfig) else env
-    options = world_of(plain)
-    world: World = get_method(options.pop("_target_"))(n=n, **options)
-    return world
-
-
-def check_world(env: Mapping[str, Any]) -> None:
-    """Raise `UserError` for an option in `env` that the world does not have, without playing anything."""
-    make_world(env, 1).close()
+_KEPT: deque[tuple[Callable[..., World], int, World]] = deque(maxlen=2)
+"""The worlds that this process made last, and of what."""
 
 
 @contextmanager
@@ -99,10 +43,9 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
     `watch(world, info of the first episode)` is called after every step; where the assistant has a belief, the info has
     it as `belief` (see `eval.recognition.Belief`). An assistant that is `told` hears what the operator pursues.
     """
-    bare = _kept_world(json.dumps(dict(setting.env)), batch)
+    bare = _kept_world(setting, batch)
     bare.stage(seeds)
-    assistant, operator = instantiate(setting.assistant), instantiate(setting.operator)
-    channels = channels_of(setting.channels, setting.env)
+    assistant, operator, channels = setting.assistant(), setting.operator(), setting.channels
     tell = assistant.intents if getattr(assistant, "told", False) else ()
     world = SharedControl(bare, operator, channels, setting.seed, tell=tell)
     names = (setting.name, str(operator.name), str(channels.name))
@@ -111,10 +54,14 @@ def play(setting: Setting, seeds: Sequence[int], batch: int, watch: Watch | None
         return _episodes(world, assistant, probe, names, seeds, watch and functools.partial(watch, bare))
 
 
-@functools.lru_cache(maxsize=2)
-def _kept_world(env: str, n: int) -> World:
-    """Making a world may take longer than a tenth of an episode, so a process keeps its last worlds."""
-    return make_world(json.loads(env), n)
+def _kept_world(setting: Setting, n: int) -> World:
+    """Making a world may take longer than a tenth of an episode, so a process keeps its last ones."""
+    for factory, width, world in _KEPT:
+        if factory == setting.world and width == n:
+            return world
+    made = setting.world(n=n)
+    _KEPT.append((setting.world, n, made))
+    return made
 
 
 def _episodes(

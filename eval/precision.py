@@ -20,8 +20,8 @@ from autonomy.intent.assistant import IntentAssistant
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
 from eval.intent import held_out, some_of
-from eval.play import channels_of
 from eval.rollout import evaluate
+from eval.setting import channels_of
 from eval.settings import setting_of
 from eval.stats import compare
 

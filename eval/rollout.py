@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from tqdm import tqdm
 
@@ -21,7 +20,8 @@ from autonomy.types import UserError
 from envs.parallel import imap_episodes
 from eval.coverage import warn_untrained
 from eval.episodes import EPISODES, SUMMARY, EpisodeRecord, summarise, table, write_episodes, write_summary
-from eval.play import Setting, check_world, play
+from eval.play import play
+from eval.setting import Setting
 from eval.settings import rollout_setting, seeds_of, usable_folder
 from eval.video import record_video
 
@@ -82,13 +82,13 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/rollout.yaml."""
     setting, folder = rollout_setting(cfg)
     seeds = seeds_of(cfg)
-    check_world(setting.env)
+    setting.check_world()
     usable_folder(folder)
     records = evaluate(setting, seeds, processes=cfg.processes, batch=cfg.batch)
     summaries = save(folder, [records], setting.env)
     if cfg.video:
         record_video(setting, seeds[0], folder)
-    warn_untrained(instantiate(setting.assistant), records)
+    warn_untrained(setting.assistant(), records)
     print(table(summaries))
     print(f"out: {folder}")
 

@@ -8,7 +8,8 @@ The operator is part of the world, so SB3 sees an environment like any other; wh
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +22,20 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecMonitor
 from tqdm import tqdm
 
+from autonomy.assistants.zero import ZeroAssistant
+from autonomy.checkpoint import load_policy
 from autonomy.checks import whole
 from autonomy.cli import main
 from autonomy.facts import measure
 from autonomy.run_directory import atomic_write
-from autonomy.types import Array, Assistant, UserError
+from autonomy.types import Array, Assistant, Channels, UserError
 from envs.shared_control import SharedControl
 from envs.world import World
-from eval.play import Setting, channels_of, make_world, one_thread, play
+from eval.play import one_thread, play
+from eval.setting import Setting, channels_of, make_world, world_of
 from eval.settings import usable_folder
 from eval.stats import caveat, compare, mean_interval
 
-_ZERO = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
 Returns = NDArray[np.float64]
 
 
@@ -131,21 +134,22 @@ def played(setting: Setting, seeds: Sequence[int]) -> tuple[Returns, Returns]:
 def table(cfg: DictConfig, zip_file: Path) -> str:
     """The saved assistant of a composed configs/sb3.yaml beside nobody, chance, and an operator who holds it all."""
     seeds = range(cfg.evaluation.seed, cfg.evaluation.seed + cfg.evaluation.episodes)
-    parts: Any = OmegaConf.to_container(cfg, resolve=True)
-    held, assistant = parts["channels"], {"_target_": "autonomy.checkpoint.load_policy", "path": str(zip_file)}
+    operator, world = partial(instantiate, cfg.operator), world_of(cfg.env)
+    held, everything = (channels_of(one, cfg.env) for one in (cfg.channels, "all"))
+    trained = partial(load_policy, zip_file)
     ours = f"operator and {cfg.algorithm.name.upper()}"
-    rows = {
-        "operator alone": (_ZERO, held),
-        "operator and chance": ({"_target_": "eval.sb3.RandomAssistant", "seed": cfg.evaluation.seed}, held),
-        ours: (assistant, held),
-        f"{ours}, misled": ({"_target_": "eval.sb3.Misled", "assistant": assistant}, held),
-        "operator on all dimensions": (_ZERO, "all"),
+    rows: dict[str, tuple[Callable[[], Any], Channels]] = {
+        "operator alone": (ZeroAssistant, held),
+        "operator and chance": (partial(RandomAssistant, cfg.evaluation.seed), held),
+        ours: (trained, held),
+        f"{ours}, misled": (lambda: Misled(trained()), held),
+        "operator on all dimensions": (ZeroAssistant, everything),
     }
     results = {
-        row: played(Setting(row, who, parts["operator"], channels, parts["env"], cfg.evaluation.seed), seeds)
+        row: played(Setting(row, who, operator, channels, world, cfg.env, cfg.evaluation.seed), seeds)
         for row, (who, channels) in rows.items()
     }
-    what = f"Channels {channels_of(held, cfg.env).name}, {len(seeds)} paired episodes"
+    what = f"Channels {held.name}, {len(seeds)} paired episodes"
     return render(results, ours, what, cfg.seed)
 
 

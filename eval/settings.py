@@ -17,7 +17,7 @@ from autonomy.configs import CONFIGS
 from autonomy.facts import measure
 from autonomy.run_directory import RunDirectory
 from autonomy.types import UserError
-from eval.play import Setting
+from eval.setting import Factory, Setting, channels_of, world_of
 
 ZERO = "zero"
 _ZERO_ASSISTANT = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
@@ -58,7 +58,8 @@ def rollout_setting(cfg: DictConfig, env: DictConfig | None = None) -> tuple[Set
     assistant = _ZERO_ASSISTANT if alone else _trained(cfg)
     name = "zero" if alone else assistant_name(cfg.run)
     draws = whole("draws", cfg.draws, 0)
-    setting = Setting(name, assistant, parts["operator"], parts["channels"], parts["env"], draws)
+    channels, world = channels_of(parts["channels"], parts["env"]), world_of(parts["env"])
+    setting = Setting(name, Factory(assistant), Factory(parts["operator"]), channels, world, parts["env"], draws)
     return setting, _folder(cfg, setting)
 
 

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
-
 from autonomy.checks import whole
 from autonomy.run_directory import RunDirectory
 from eval.coverage import warn_untrained
 from eval.episodes import table
-from eval.play import Setting
 from eval.rollout import evaluate_all, save
+from eval.setting import Setting
 from eval.settings import ZERO, short_settings
 from eval.trace import write_trace
 from eval.video import record_video
@@ -41,7 +39,7 @@ def short_evaluation(run: Path, evaluation: Mapping[str, Any] | None = None) -> 
     if options["video"]:
         record_video(believed if has_belief else filmed, first, run)
     for setting, group in zip(settings, (records[index] for index in range(len(settings))), strict=True):
-        warn_untrained(instantiate(setting.assistant), group)
+        warn_untrained(setting.assistant(), group)
     text = table(summaries)
     print(text)
     return text

@@ -25,8 +25,9 @@ from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.world import World
 from eval.figures import bands, intent_patches, unit_of
-from eval.play import Setting, play
+from eval.play import play
 from eval.recognition import Course
+from eval.setting import Setting
 from eval.settings import rollout_setting
 from eval.video import ASSISTANT, INK, OPERATOR, Frame, fitted, in_renderer, render_quickly, rendered
 

@@ -10,8 +10,9 @@ from typing import Any
 from autonomy.run_directory import atomic_write
 from autonomy.types import UserError
 from envs.world import World
-from eval.play import Setting, play
+from eval.play import play
 from eval.recognition import Course
+from eval.setting import Setting
 
 TRACE = "belief.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -18,8 +19,9 @@ from envs.parallel import imap_episodes
 from envs.rendering import rendering_problem
 from envs.world import World
 from eval.figures import intent_colours
-from eval.play import Setting, play
+from eval.play import play
 from eval.recognition import NONE_OF_THEM, Belief
+from eval.setting import Setting
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -69,7 +71,7 @@ def _film(job: tuple[Setting, int, Path]) -> Path:
 def rendered(setting: Setting, size: int) -> Setting:
     """`setting` in a world that renders frames: squares of `size` pixels where the world can choose."""
     options = {"render_mode": "rgb_array", "size": size}
-    return dataclasses.replace(setting, env={**setting.env, "world": {**setting.env["world"], **options}})
+    return dataclasses.replace(setting, world=functools.partial(setting.world, **options))
 
 
 def fitted(frame: Frame, size: int) -> Frame:

@@ -127,7 +127,7 @@ def test_data_sources(data: str) -> None:
 
 @pytest.mark.parametrize("env", [env for env in options("env") if env.startswith("kitchen")])
 def test_environments(env: str) -> None:
-    from eval.play import make_world
+    from eval.setting import make_world
 
     cfg = composed("train", f"env={env}").env
     assert cfg.name == env

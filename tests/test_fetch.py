@@ -15,7 +15,7 @@ from autonomy.configs import CONFIGS
 from autonomy.types import UserError
 from envs.fetch import DIM, STATES, FetchOperator, region
 from envs.world import World
-from eval.play import make_world
+from eval.setting import make_world
 
 ALL = np.ones(DIM, np.bool_)
 

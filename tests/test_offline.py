@@ -121,7 +121,7 @@ def test_tables_average_over_episodes_and_dimensions_in_their_units() -> None:
             "last": repeated(demonstrations(), channels, 0),
         }
     }
-    by_dimension = dimensions(found, demonstrations().box or ActionBox.unit(3), ("thumb", "palm", "wrist"))
+    by_dimension = dimensions([found], demonstrations().box or ActionBox.unit(3), ("thumb", "palm", "wrist"))
     zero = by_dimension[by_dimension["assistant"] == "zero"].set_index("dimension")["error"]
     assert zero.to_dict() == pytest.approx({"palm": 2 * (0.2 + 0.5 + 0.8 + 0.2 + 0.6) / 5, "wrist": 100 * 2.6 / 5})
     episodes = frame(found)
@@ -190,6 +190,21 @@ def test_runs_of_any_robot_are_judged(
     assert "7 episodes that training has not seen" in capsys.readouterr().out
 
 
+def test_recordings_train_their_assistants_and_each_seed_judges_its_own_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["training.steps=20", "training.validate_every=20", "model.width=16", "model.components=2"]
+    sizes = ["training.validation_fraction=0.3", "masks@assistant.masks=uniform", *small]
+    given = ["env=recorded", "data=npz", f"data.path={recording(tmp_path / 'robot.npz')}", *sizes]
+    train = f"train=[{','.join(map(repr, given))}]"
+    options = ["assistants=[mac,conditional-bc]", "training_seeds=[0,1]", "held=[[0],none]", f"store={tmp_path}"]
+    program(monkeypatch, "recordings=g1", train, *options, f"out={tmp_path / 'out'}")
+    assert "8 episodes that training has not seen; 2 trained models each" in " ".join(capsys.readouterr().out.split())
+    episodes = pd.read_csv(tmp_path / "out" / "offline.csv")
+    assert episodes.groupby(["assistant", "model"]).size().unique().tolist() == [8]
+    assert len(list((tmp_path / "trainings").glob("*.finished"))) == 4
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -201,6 +216,7 @@ def test_runs_of_any_robot_are_judged(
         (["episodes=0"], "episodes must be a whole number of at least 1"),
         (["peers=[OTHER]"], "trained on other episodes"),
         (["peers=[nowhere]"], "there is no run directory"),
+        (["recordings=g1", "path=x"], "give run=DIR, or recordings=NAME path=FILE"),
     ],
 )
 def test_mistakes_are_one_sentence(

@@ -14,8 +14,9 @@ import torch
 from autonomy.assistants.density import DensityAssistant
 from autonomy.density.masks import CardinalityMasks
 from eval.episodes import read_episodes
-from eval.play import Setting, play
+from eval.play import play
 from eval.probe import DRAWS, EVERY, IMPROBABLE, Probe
+from eval.setting import Setting
 from eval.settings import compose_rollout, setting_of
 from tests.assistants import mac
 from tests.laws import generator
@@ -81,7 +82,7 @@ def settings(who: str, *overrides: str) -> Setting:
     env = compose_rollout(["run=zero", "env=kitchen-mixed"]).env
     env.max_episode_steps = 12
     zero = setting_of("zero", list(overrides) or ["operator=noisy", "channels=random-3"], env)
-    return dataclasses.replace(zero, name="mac", assistant={"_target_": f"{__name__}.{who}"})
+    return dataclasses.replace(zero, name="mac", assistant=globals()[who])
 
 
 def test_probing_changes_no_other_metric() -> None:

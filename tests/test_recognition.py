@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autonomy.assistants.zero import ZeroAssistant
 from autonomy.types import UserError
 from eval.episodes import Tally, read_episodes, summarise, table, write_episodes
 from eval.figures import belief_over_time
-from eval.play import Setting, play
+from eval.play import play
 from eval.recognition import FLOOR, UNKNOWN, Belief, Course, Witness
+from eval.setting import Setting
 from eval.settings import compose_rollout, setting_of
 from eval.trace import read_trace, write_trace
 from tests.believers import TASKS, Believer, State
@@ -61,7 +64,7 @@ def setting(assistant: dict[str, Any], *overrides: str, steps: int = 12) -> Sett
     env = compose_rollout(["run=zero", "env=kitchen-mixed"]).env
     env.max_episode_steps = steps
     alone = setting_of("zero", list(overrides) or ["operator=expert", "operator.order=[kettle]"], env)
-    return dataclasses.replace(alone, name="mac", assistant={"_target_": "tests.believers.Believer", **assistant})
+    return dataclasses.replace(alone, name="mac", assistant=partial(Believer, **assistant))
 
 
 def test_records_say_how_soon_the_task_was_recognised(tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_a_trace_is_what_was_believed_in_the_filmed_episode(tmp_path: Path) -> N
     path.write_text(json.dumps({**values, "truths": values["truths"][1:]}))
     with pytest.raises(UserError, match="no belief over an episode"):
         read_trace(path)
-    silent = dataclasses.replace(setting({}), assistant={"_target_": "autonomy.assistants.zero.ZeroAssistant"})
+    silent = dataclasses.replace(setting({}), assistant=ZeroAssistant)
     assert write_trace(silent, 1, tmp_path / "nowhere") is None
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -13,11 +16,16 @@ import numpy as np
 import pytest
 from omegaconf import DictConfig
 
+from autonomy.assistants.zero import ZeroAssistant
+from autonomy.channels import FixedChannels
 from autonomy.types import UserError
+from envs.gym import GymWorld
+from envs.operators import RandomOperator
 from eval.episodes import EpisodeRecord, Tally, read_episodes, summarise, table, write_episodes
-from eval.play import Setting, play
+from eval.play import play
 from eval.probe import Intent
 from eval.rollout import evaluate, save
+from eval.setting import Factory, Setting
 from eval.settings import compose_rollout, rollout_setting, seeds_of, setting_of
 from eval.short import short_evaluation
 
@@ -59,7 +67,7 @@ def test_records_are_the_same_for_one_and_for_three_processes_and_for_a_second_t
 
 def test_an_assistant_that_samples_does_not_depend_on_what_was_played_before() -> None:
     plain = setting()
-    sampler = Setting("sampler", {"_target_": f"{__name__}.Sampler"}, plain.operator, plain.channels, plain.env)
+    sampler = dataclasses.replace(plain, name="sampler", assistant=Sampler)
     assert evaluate(sampler, [1, 2, 3, 4], processes=1, batch=2)[2:] == play(sampler, [3, 4], 2)
 
 
@@ -182,7 +190,8 @@ def test_numbers_out_of_range_are_refused(override: str) -> None:
 def test_operators_and_channels_see_the_environment(tmp_path: Path) -> None:
     cfg = compose_rollout(["run=zero", "env=kitchen-complete", "operator=expert", f"out={tmp_path}"])
     found, folder = rollout_setting(cfg)
-    assert "slide cabinet" in found.operator["tasks"]
+    assert isinstance(found.operator, Factory)
+    assert "slide cabinet" in found.operator.config["tasks"]
     assert folder == tmp_path
     assert found.labels() == ("zero", "expert", "shoulder")
 
@@ -248,3 +257,21 @@ def test_the_short_evaluation_writes_its_files_and_prints_five_rows(
     assert rows[1] == ("zero", "expert", "shoulder")
     assert rows[2:] == [("mac", "expert", channels) for channels in ("shoulder", "wrist", "random-3")]
     assert len(read_episodes(trained / "episodes.jsonl")) == 10
+
+
+def test_a_setting_of_one_s_own_is_made_of_any_callables() -> None:
+    world = functools.partial(GymWorld, id="Pendulum-v1", max_episode_steps=7)
+    hand = functools.partial(RandomOperator, dim=1)
+    own = Setting("nobody", ZeroAssistant, hand, FixedChannels([0], 1, "all"), world, {"tasks": []})
+    (record,) = evaluate(own, [3], processes=1)
+    assert (record.operator, record.channels, record.length) == ("random", "all", 7)
+    with pytest.raises(TypeError, match="made of factories"):
+        own.description()
+
+
+def test_factories_are_equal_by_what_they_describe_and_raise_the_sentences_of_what_they_make() -> None:
+    wide = {"_target_": "autonomy.channels.FixedChannels", "dims": [0], "dim": 3}
+    assert pickle.loads(pickle.dumps(Factory(wide))) == Factory(dict(wide))
+    assert Factory(wide)(dim=2).sample(1, np.random.default_rng(0)).tolist() == [[True, False]]
+    with pytest.raises(UserError, match="not distinct action dimensions"):
+        Factory({**wide, "dims": [9]})()

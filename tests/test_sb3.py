@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
+from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels
 from autonomy.checkpoint import load_policy
 from autonomy.configs import CONFIGS
@@ -25,13 +27,11 @@ from envs import REACH_STEPS
 from envs.reach import DIM, NEAR, STEP, Reach, ReachOperator
 from envs.shared_control import SharedControl
 from eval import sb3
-from eval.play import Setting, make_world
-from eval.sb3 import make_agent, played, train
+from eval.sb3 import Misled, RandomAssistant, make_agent, played, train
+from eval.setting import Setting, make_world, world_of
 from eval.stats import compare
 
 EPISODES, SEED = 100, 5_000
-ZERO = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
-CHANCE = {"_target_": "eval.sb3.RandomAssistant"}
 QUICK = 40_000
 TINY = [
     *("env.objects=2", "algorithm.steps=40", "algorithm.environments=2", "evaluation.episodes=3"),
@@ -56,11 +56,10 @@ def shared(*dims: int, n: int) -> SharedControl:
     return world
 
 
-def evaluate(assistant: dict[str, Any], *dims: int, n: int = EPISODES) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(assistant: Callable[[], Any], *dims: int, n: int = EPISODES) -> tuple[np.ndarray, np.ndarray]:
     """Returns and goals reached of `n` episodes whose operator holds `dims`."""
-    channels = {"_target_": "autonomy.channels.FixedChannels", "dims": list(dims), "dim": DIM}
-    operator = {"_target_": "envs.reach.ReachOperator"}
-    return played(Setting("somebody", assistant, operator, channels, reach(), SEED), range(SEED, SEED + n))
+    channels, world = FixedChannels(dims, DIM), world_of(reach())
+    return played(Setting("somebody", assistant, ReachOperator, channels, world, reach(), SEED), range(SEED, SEED + n))
 
 
 def test_gymnasium_and_sb3_accept_the_environment() -> None:
@@ -135,9 +134,9 @@ def test_the_goal_is_drawn_anew_and_not_in_the_state() -> None:
 
 
 def test_the_operator_solves_it_with_all_axes_and_not_with_its_part() -> None:
-    _, whole = evaluate(ZERO, *range(DIM))
-    _, part = evaluate(ZERO, 0, 1)
-    _, nobody = evaluate({**CHANCE, "seed": 0})
+    _, whole = evaluate(ZeroAssistant, *range(DIM))
+    _, part = evaluate(ZeroAssistant, 0, 1)
+    _, nobody = evaluate(partial(RandomAssistant, 0))
     assert whole.min() >= 3
     assert part.mean() < 1
     assert nobody.mean() < 1
@@ -171,8 +170,8 @@ def test_the_operator_tells_its_goal_in_the_episode_that_it_belongs_to() -> None
 
 
 def test_episodes_are_paired_by_their_seed() -> None:
-    few, _ = evaluate({**CHANCE, "seed": 1}, 0, 1, 2, n=5)
-    many, _ = evaluate({**CHANCE, "seed": 2}, 0, 1, 2, n=9)
+    few, _ = evaluate(partial(RandomAssistant, 1), 0, 1, 2, n=5)
+    many, _ = evaluate(partial(RandomAssistant, 2), 0, 1, 2, n=9)
     assert many[:5].tolist() == few.tolist()
     assert len(set(many)) == 9
 
@@ -188,9 +187,9 @@ def agent() -> PPO:
 def test_ppo_learns_to_read_the_operator(agent: PPO, tmp_path: Path) -> None:
     """Better than nobody, and than itself when it is shown the commands of other episodes."""
     agent.save(tmp_path / "agent.zip")
-    trained = {"_target_": "autonomy.checkpoint.load_policy", "path": str(tmp_path / "agent.zip")}
+    trained = partial(load_policy, tmp_path / "agent.zip")
     ours, _ = evaluate(trained, 0, 1)
-    for other in (ZERO, {"_target_": "eval.sb3.Misled", "assistant": trained}):
+    for other in (ZeroAssistant, lambda: Misled(trained())):
         comparison = compare([ours], [evaluate(other, 0, 1)[0]])
         assert comparison.difference.low > 1
         assert comparison.p < 0.001

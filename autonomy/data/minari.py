@@ -23,7 +23,7 @@ from autonomy.types import Demonstrations, UserError
 
 CONNECTION_SECONDS = 5.0
 SHORTEST_EPISODE = 2
-"""D4RL's kitchen sets on Minari hold left-overs of a single step."""
+"""D4RL's sets on Minari hold left-overs of a single step."""
 _HOSTS = {"hf": "https://huggingface.co", "gcp": "https://storage.googleapis.com"}
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AssertionError, RuntimeError)
 """What Minari and h5py raise for data sets that are incomplete, damaged or of another version."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from autonomy.types import UserError
 from eval.episodes import EPISODES, EpisodeRecord, read_episodes
-from eval.play import Setting
 from eval.rollout import evaluate_all, save
+from eval.setting import Setting
 from eval.settings import ZERO
 
 
@@ -37,7 +37,7 @@ class Cell:
         Experiments with the same `home` share it, whatever they call the assistant.
         """
         model = b"" if self.run == ZERO else Path(self.run, "model.safetensors").read_bytes()
-        content = json.dumps([dataclasses.asdict(self.setting), list(seeds), version("mujoco")], sort_keys=True)
+        content = json.dumps([self.setting.description(), list(seeds), version("mujoco")], sort_keys=True)
         who = self.assistant if self.training_seed is None else Path(self.run).name.rpartition("-")[0]
         return home / f"{self.row}-{who}-{hashlib.sha256(content.encode() + model).hexdigest()[:12]}"
 

@@ -17,7 +17,7 @@ from eval.benchmark.cells import Cell
 from eval.benchmark.frame import of_people
 from eval.benchmark.ideas import with_ideas
 from eval.benchmark.trainings import Training, plan_trainings
-from eval.play import channels_of
+from eval.setting import channels_of
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
 
 STAGES = ("all", "data", "train", "play")

@@ -14,7 +14,7 @@ from autonomy.types import Channels, UserError
 from envs.world import World
 from eval.cockpit.corner import AnyCorner, Corner
 from eval.cockpit.kitchen.corner import KitchenCorner
-from eval.play import make_world
+from eval.setting import make_world
 
 STEP_LIMIT = 100_000
 """Steps of an episode that a person ends: hours."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
 from eval.cockpit.browser import browser_path, onlookers
 from eval.cockpit.cockpit import Cockpit
 from eval.cockpit.serve import compose_cockpit, serving
@@ -32,11 +31,12 @@ def measure(batch: int, repeats: int) -> list[Row]:
         subprocess.run([sys.executable, "-m", "autonomy.train", *_RUN, f"run={run}"], check=True, capture_output=True)
         with serving(compose_cockpit([f"run={run}", "port=0"])) as (cockpit, page):
             cockpit.join(-1)
+            period = cockpit.stage.world.period
             alone, _ = _lateness(cockpit)
             with onlookers(page.address, PAGES, Path(folder)):
                 _until(lambda: cockpit.seats.watching == PAGES)
                 watched, rate = _lateness(cockpit)
-    note = f"{rate:.2f} ticks a second, the period is {1e3 * CONTROL_PERIOD:.0f} ms; {1e3 * alone:.2g} ms with no page"
+    note = f"{rate:.2f} ticks a second, the period is {1e3 * period:.0f} ms; {1e3 * alone:.2g} ms with no page"
     return [Row(f"lateness of the cockpit's ticks, p99, {PAGES} pages", watched, None, "-", note=note)]
 
 

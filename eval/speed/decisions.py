@@ -23,7 +23,7 @@ from autonomy.density.networks.mixture import MixtureNetwork
 from autonomy.density.protocols import CompletionProtocol
 from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.persistence import Persistence
-from envs.kitchen.expert.actuation import CONTROL_PERIOD
+from eval.settings import compose_config
 from eval.speed.timing import Row, medians
 
 STATE, DIM, HELD = 30, 9, 3
@@ -82,7 +82,7 @@ def _row(what: str, ours: TorchAssistant, plain: TorchAssistant | None, repeats:
     idle = _percentile(lambda: ours.predict(seen), 2 * repeats)
     with _busy_process():
         loaded = _percentile(lambda: ours.predict(seen), 2 * repeats)
-    period = f"the period is {1e3 * CONTROL_PERIOD:.0f} ms"
+    period = f"the period is {1e3 * compose_config('train', []).env.period:.0f} ms"
     note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; {period}"
     limit = (DIM - HELD) * _weight_bytes(ours) / _memory_rate()
     other, other_is = (others[0], _difference(ours)) if others else (None, "-")

@@ -15,7 +15,7 @@ DIM, CONTEXT = 9, 30
 
 
 def measure(batch: int, repeats: int) -> list[Row]:
-    """Joints, and marginals of the paper's masks, of the small network (512 x 4, 20 components) at the kitchen's D."""
+    """Joints, and marginals of the paper's masks, of the small network (512 x 4, 20 components) at D = 9."""
     torch.manual_seed(0)
     model = MAC(MixtureNetwork(DIM, CONTEXT), MarginalProtocol(CardinalityMasks(DIM, 1))).eval()
     laws: dict[str, MaskLaw] = {"joint": FixedMasks([list(range(DIM))], DIM), "marginals": CardinalityMasks(DIM, 1)}

@@ -95,7 +95,7 @@ class Bar(BaseCallback):
 
 
 def make_agent(cfg: DictConfig) -> BaseAlgorithm:
-    """The untrained agent of a composed configs/sb3.yaml, and its world; writes the world's sizes into `cfg.env`.
+    """The untrained agent of a composed configs/sb3.yaml, in its world; writes the world's sizes into `cfg.env`.
 
     Environment i begins with the episode `seed` + i. Raises `UserError` for settings that SB3 refuses, and for another
     world than the reaching task's, since goals are counted here.
@@ -171,6 +171,7 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/sb3.yaml."""
     for key, low in (("seed", 0), ("evaluation.seed", 0), ("evaluation.episodes", 1), ("algorithm.steps", 1)):
         whole(key, OmegaConf.select(cfg, key), low)
+    measure(cfg.env)
     cfg.out = cfg.out or f"runs/sb3/{cfg.algorithm.name}-{channels_of(cfg.channels, cfg.env).name}-seed{cfg.seed}"
     out, agent, saved = usable_folder(Path(cfg.out)), make_agent(cfg), io.BytesIO()
     out.mkdir(parents=True, exist_ok=True)

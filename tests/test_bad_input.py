@@ -15,12 +15,12 @@ from tests.refusals import LIMITED, TINY, Refused
     [
         (
             "env=kitchen-foo",
-            "unknown env 'kitchen-foo'; the valid ones are adroit-door, gym, kitchen",
+            "unknown env 'kitchen-foo'; the valid ones are adroit-door, fetch, fetch-pick",
         ),
         ("assistant=foo", "unknown assistant 'foo'; the valid ones are any-order, bc, conditional-bc"),
         ("model=huge", "unknown model 'huge'; the valid ones are paper, small"),
         ("schedule=foo", "unknown schedule 'foo'; the valid ones are constant, cosine, step"),
-        ("data=foo", "unknown data 'foo'; the valid ones are d4rl, hdf5, minari, mix, npz, scripted"),
+        ("data=foo", "unknown data 'foo'; the valid ones are d4rl, hdf5, minari, mix, npz, operator, scripted"),
         ("experiment=foo", "unknown experiment 'foo'; the valid ones are "),
         ("experiment=intent", "unknown experiment 'intent'; the valid ones are paper, smoke"),
         ("select=foo", "unknown key 'select'; the valid ones are actions, assistant, data"),

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from autonomy.budget import inner
 from autonomy.configs import CONFIGS
+from autonomy.facts import measure
 from autonomy.types import Assistant, UserError
 from eval.benchmark.ideas import with_ideas
 from eval.benchmark.plan import Plan
@@ -53,8 +54,9 @@ def test_every_assistant_of_an_experiment_can_be_trained(experiment: str) -> Non
     assert set(cfg.variants) <= set(cfg.assistants)
     for name in cfg.assistants:
         learn, _ = parted(cfg.variants.get(name, [f"assistant={name}"]))
-        overrides = [*cfg.train, *learn, *SMALL]
-        assert isinstance(instantiate(compose_config("train", overrides).assistant), Assistant)
+        config = compose_config("train", [*cfg.train, *learn, *SMALL])
+        measure(config.env)
+        assert isinstance(instantiate(config.assistant), Assistant)
 
 
 @pytest.mark.parametrize("idea", IDEAS)
@@ -150,7 +152,7 @@ def test_a_benchmark_that_grows_trains_everyone_with_each_amount() -> None:
         (["grow.values=50"], "values and training seeds of grow must be a list of one or more"),
         (["grow.fewer.training_seeds=[]"], "values and training seeds of grow must be a list of one or more"),
         (["~grow.fewer.values"], "grow.fewer needs values and training_seeds"),
-        (["+curves.k={play: ['channels=random-1'], key: channels.k, values: [1]}"], "curves or it grows, not both"),
+        (["+curves.k={play: ['channels=random-1'], key: draws, values: [1]}"], "curves or it grows, not both"),
     ],
 )
 def test_what_cannot_grow_is_one_sentence(overrides: list[str], words: str) -> None:

@@ -160,7 +160,7 @@ def test_training_on_what_the_hand_did_and_playing_beside_it(program: Program, t
     done = program("autonomy.train", "env=reach", "data=operator", *SMALL, "evaluation.episodes=0", f"run={run}")
     assert done.returncode == 0, done.stderr
     assert list(RunDirectory.open(run).config().intents) == ["object 0", "object 1", "object 2"]
-    rest = ["channels=list", "channels.dims=[2]", "episodes=1", "processes=1", f"out={tmp_path / 'out'}"]
+    rest = ["channels=[2]", "episodes=1", "processes=1", f"out={tmp_path / 'out'}"]
     done = program("eval.rollout", f"run={run}", "operator=reach", *rest)
     assert done.returncode == 0, done.stderr
     (record,) = read_episodes(tmp_path / "out" / "episodes.jsonl")

@@ -254,7 +254,6 @@ def test_the_same_seed_trains_the_same_agent() -> None:
         ("algorithm.agent.learning_rate=-1", "ppo cannot be made with these settings of algorithm.agent"),
         ("algorithm.agent.policy=CnnPolicy", "ppo cannot be made with these settings of algorithm.agent"),
         ("env.objects=1", "the number of objects must be a whole number of at least 2"),
-        ("env=fetch", "eval.sb3 counts the goals that are reached in env=reach, and env=fetch counts none"),
         ("channels=wrist", "unknown channels 'wrist'; the valid ones are joystick, none, all, random-1 to random-3"),
         ("seed=-1", "seed must be a whole number of at least 0"),
         ("evaluation.episodes=0", "evaluation.episodes must be a whole number of at least 1"),
@@ -270,3 +269,11 @@ def test_a_mistake_is_one_sentence_before_anything_is_trained(
     assert stopped.value.code == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_world_without_goals_is_refused(typed: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        typed("env=fetch", "channels=plane")
+    assert (
+        "eval.sb3 counts the goals that are reached in env=reach, and env=fetch counts none" in capsys.readouterr().err
+    )

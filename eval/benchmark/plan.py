@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,22 +55,9 @@ class Plan:
         learn = [*config["train"], *config["budget"]]
         self.assistants: list[str] = config["assistants"]
         self.training_seeds: list[int] = config["training_seeds"]
-        folder = self.store / "trainings"
+        folder, grow = self.store / "trainings", _plain(cfg, ("grow",))["grow"]
         partner = [] if cfg.partner_seed is None else plan_trainings(["bc"], [cfg.partner_seed], learn, folder)
-        grow = _plain(cfg, ("grow",))["grow"]
-        self.assisting = [
-            training
-            for amount in _amounts(grow, self.training_seeds)
-            for training in plan_trainings(
-                self.assistants,
-                amount.seeds,
-                [*learn, *amount.overrides],
-                folder,
-                config["variants"],
-                amount.value,
-                config["seeds_of"],
-            )
-        ]
+        self.assisting = _assisting(config, _amounts(grow, self.training_seeds), learn, folder)
         self.grows: str | None = None if grow is None else str(grow["name"])
         self.trainings: list[Training] = [*partner, *self.assisting]
         self.env: DictConfig = self.assisting[0].config.env
@@ -152,6 +139,20 @@ def _check_seeds_of(seeds_of: Any) -> None:
         _filled(f"seeds_of.{name}", seeds)
         for seed in seeds:
             whole(f"seeds_of.{name}", seed, 0)
+
+
+def _assisting(
+    config: Mapping[str, Any], amounts: Iterable[Amount], learn: Sequence[str], folder: Path
+) -> list[Training]:
+    """Every training of an assistant, for each of the amounts."""
+    variants, seeds_of = config["variants"], config["seeds_of"]
+    return [
+        training
+        for one in amounts
+        for training in plan_trainings(
+            config["assistants"], one.seeds, [*learn, *one.overrides], folder, variants, one.value, seeds_of
+        )
+    ]
 
 
 def _filled(key: str, value: Any) -> None:

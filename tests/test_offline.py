@@ -16,6 +16,7 @@ from autonomy.assistants.density import DensityAssistant
 from autonomy.assistants.filled import filled_cdf, filled_log_prob
 from autonomy.assistants.zero import ZeroAssistant
 from autonomy.channels import FixedChannels, RandomChannels
+from autonomy.configs import CONFIGS
 from autonomy.density.masks import CardinalityMasks
 from autonomy.intent.assistant import IntentAssistant
 from autonomy.intent.persistence import Persistence
@@ -23,6 +24,7 @@ from autonomy.run_directory import RunDirectory
 from autonomy.train import train
 from autonomy.types import ActionBox, Demonstrations, Episode, UserError
 from eval import offline
+from eval.benchmark.trainings import plan_trainings
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import dimensions, frame, table
 from eval.intent import judging_episodes
@@ -203,6 +205,16 @@ def test_recordings_train_their_assistants_and_each_seed_judges_its_own_episodes
     episodes = pd.read_csv(tmp_path / "out" / "offline.csv")
     assert episodes.groupby(["assistant", "model"]).size().unique().tolist() == [8]
     assert len(list((tmp_path / "trainings").glob("*.finished"))) == 4
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (CONFIGS / "recordings").glob("*.yaml")))
+def test_what_is_trained_on_recordings_can_be_composed(name: str) -> None:
+    cfg = compose_config("offline", [f"recordings={name}", "path=FILE"])
+    assert (cfg.name, cfg.assistants[0]) == (name, "mac")
+    for training in plan_trainings(cfg.assistants, [0], cfg.train, Path()):
+        channels = training.config.env.channels
+        assert training.config.data.path == "FILE"
+        assert all(held in (*channels, "none", "random-3") for held in cfg.held)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,8 @@ def _chart(axes: Axes, infos: Infos) -> None:
         axes.fill_between(times, dim, dim - 0.44 * executed[:, dim], color=colour, alpha=0.8, lw=0)
         if not held[dim] and held.any():
             axes.plot(times, dim - 0.44 * wishes[:, dim], color=_rgb(INK), lw=0.7)
-    axes.set_yticks(range(executed.shape[1]), [f"dim {dim}" for dim in range(executed.shape[1])])
+    every = 1 + executed.shape[1] // 15
+    axes.set_yticks(shown := range(0, executed.shape[1], every), [f"dim {dim}" for dim in shown])
     axes.set_ylim(executed.shape[1] - 0.5, -0.5)
     axes.set_xlim(0, times[-1])
     axes.set_xlabel(unit_of(period), loc="left")
@@ -176,9 +177,7 @@ def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
     """What is to be seen: a title, the operator's plan and a legend."""
     assistant, operator, channels = labels
     last = infos[-1]
-    text = (
-        f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest: {len(last['completed'])} tasks done"
-    )
+    text = f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest: {_outcome(last)}"
     inch = 1 / figure.get_figheight()
     figure.text(0.05, 1 - 0.28 * inch, text, fontsize=14, fontweight="bold", color=_rgb(INK))
     if last["intent"]:
@@ -190,6 +189,14 @@ def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
         Line2D([], [], color=_rgb(INK), lw=1, label="what the operator would have done there"),
     ]
     figure.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(0.99, -0.008))
+
+
+def _outcome(last: dict[str, Any]) -> str:
+    """How the episode ended, by the info of its last step: tasks done, or success where the world counts no tasks."""
+    done = len(last["completed"])
+    if done or last.get("success") is None:
+        return f"{done} tasks done"
+    return "success" if last["success"] else "no success"
 
 
 def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:

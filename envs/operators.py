@@ -38,7 +38,7 @@ class Policy(Protocol):
 class PolicyOperator(ProxyOperator):
     """A learned policy, asked for full autonomy.
 
-    A policy whose `observation_space` is a Box, such as an SB3 agent trained on the plain world, is given the states
+    A policy whose `observation_space` is a Box, such as an SB3 agent trained without an operator, is given the states
     (B, S); any other one is given an assistant's dict with an empty mask. Raises `UserError` when the policy's actions
     are not (`dim`,) or its states are not as wide as the environment's.
     """
@@ -158,7 +158,7 @@ class HoldOperator(ProxyOperator):
     """Keeps its joints where they were when the episode began: a = (q_0 - q) / `reach`, clipped to [-1, 1].
 
     The joint positions q are the first `dim` numbers of the state; `reach` is how far an action of 1 moves a joint's
-    target in one step: 2 rad/s for 80 ms make 0.16 rad.
+    target in one step, by default 0.16 rad: 2 rad/s for 80 ms.
     """
 
     def __init__(self, dim: int, reach: float = 0.16) -> None:

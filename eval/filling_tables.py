@@ -15,7 +15,8 @@ from eval.stats import compare, holm, mean_interval
 Found = dict[str, dict[str, Filled]]
 """By channels, then by assistant; the first assistant is the one that is compared with the others."""
 TITLES = [
-    *("held", "assistant", "error [95%]", "minus the first's [95%], p", "log p [95%]", "minus the first's [95%], p"),
+    *("held", "assistant", "error [95%]", "error minus the first's [95%], p"),
+    *("log p [95%]", "log p minus the first's [95%], p"),
     *(f"in {band:.0%}" for band in BANDS),
     "right intent",
 ]

@@ -24,9 +24,11 @@ from autonomy.batches import Rows
 from autonomy.checkpoint import load_assistant
 from autonomy.checks import whole
 from autonomy.cli import main
+from autonomy.data.load import demonstrations_of
+from autonomy.facts import take_from_data, take_from_world
 from autonomy.run_directory import RunDirectory, atomic_write
 from autonomy.types import ActionBox, Channels, Demonstrations, UserError
-from eval.benchmark.trainings import plan_trainings, train_all
+from eval.benchmark.trainings import TRAININGS, check_lists, plan_trainings, train_all
 from eval.figures import filled_errors
 from eval.filling import Filled, fill, repeated
 from eval.filling_tables import Found, dimensions, frame, table
@@ -47,10 +49,26 @@ def groups_of(cfg: DictConfig) -> list[list[Path]]:
         raise UserError("give run=DIR, or recordings=NAME path=FILE for assistants that are trained first")
     if cfg.run is not None:
         return [[Path(str(run)) for run in (cfg.run, *cfg.peers)]]
+    assistants, seeds, train = (_plain(cfg, key) for key in ("assistants", "training_seeds", "train"))
+    check_lists(assistants, seeds)
     store = usable_folder(Path(str(cfg.store)))
-    trainings = plan_trainings(cfg.assistants, cfg.training_seeds, cfg.train, store / "trainings")
+    trainings = plan_trainings(assistants, seeds, train, store / TRAININGS)
+    _channels(cfg, _measured(trainings[0].config.copy()))
     train_all(trainings, cfg.processes)
-    return [[one.run for one in trainings if one.seed == seed] for seed in cfg.training_seeds]
+    return [[one.run for one in trainings if one.seed == seed] for seed in seeds]
+
+
+def _plain(cfg: DictConfig, key: str) -> Any:
+    value = cfg[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_list(value) else value
+
+
+def _measured(config: DictConfig) -> DictConfig:
+    """Return the `env` of a composed configs/train.yaml with the sizes that its world or its recordings decide."""
+    take_from_world(config)
+    take_from_data(config, demonstrations_of(config))
+    env: DictConfig = config.env
+    return env
 
 
 def judged(cfg: DictConfig, runs: Sequence[Path]) -> tuple[Found, Demonstrations]:
@@ -63,14 +81,14 @@ def judged(cfg: DictConfig, runs: Sequence[Path]) -> tuple[Found, Demonstrations
         ways |= {f"{cfg.neighbours} nearest neighbours": partial(fill, _neighbours(training, cfg.neighbours))}
         ways |= {"the last action again": repeated}
     found: Found = {}
-    cases = [(channels, name) for channels in _channels(cfg, directory) for name in ways]
+    cases = [(channels, name) for channels in _channels(cfg, directory.config().env) for name in ways]
     for channels, name in tqdm(cases, desc="filling in", unit="case"):
         found.setdefault(str(channels.name), {})[name] = ways[name](shown, channels, cfg.seed)
     return found, shown
 
 
 def _assistants(cfg: DictConfig, runs: Sequence[Path]) -> dict[str, Any]:
-    """Those of the runs, by name. Raises `UserError` for a peer that may have seen the episodes that judge."""
+    """Load those of the runs, by name. Raises `UserError` for a peer that may have seen the episodes that judge."""
     found: dict[str, Any] = {}
     for run in runs:
         if cfg.get("data") is None and _split(run) != _split(runs[0]):
@@ -97,10 +115,11 @@ def _neighbours(training: Demonstrations, k: int) -> KNNAssistant:
     return assistant
 
 
-def _channels(cfg: DictConfig, directory: RunDirectory) -> list[Channels]:
+def _channels(cfg: DictConfig, env: DictConfig) -> list[Channels]:
+    """What is held, in `env`. Raises `UserError` for channels that it has not."""
     if not OmegaConf.is_list(cfg.held) or not cfg.held:
         raise UserError(f"held must be a list of channels such as [random-3,[0,1,2]], got {cfg.held!r}")
-    return [channels_of(one, directory.config().env) for one in cfg.held]
+    return [channels_of(one, env) for one in cfg.held]
 
 
 @main("offline")
@@ -108,9 +127,9 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/offline.yaml."""
     whole("seed", cfg.seed, 0)
     whole("neighbours", cfg.neighbours, 0)
-    groups = groups_of(cfg)
     home = Path(cfg.run, "offline") if cfg.run else Path("runs", "offline", str(cfg.name))
     folder = usable_folder(Path(cfg.out or home))
+    groups = groups_of(cfg)
     with one_thread():
         found, shown = zip(*(judged(cfg, runs) for runs in groups), strict=True)
     text = write(found, shown[0], folder)

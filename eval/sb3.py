@@ -171,9 +171,9 @@ def run(cfg: DictConfig) -> None:
     """Entry point: see configs/sb3.yaml."""
     for key, low in (("seed", 0), ("evaluation.seed", 0), ("evaluation.episodes", 1), ("algorithm.steps", 1)):
         whole(key, OmegaConf.select(cfg, key), low)
-    measure(cfg.env)
+    agent = make_agent(cfg)
     cfg.out = cfg.out or f"runs/sb3/{cfg.algorithm.name}-{channels_of(cfg.channels, cfg.env).name}-seed{cfg.seed}"
-    out, agent, saved = usable_folder(Path(cfg.out)), make_agent(cfg), io.BytesIO()
+    out, saved = usable_folder(Path(cfg.out)), io.BytesIO()
     out.mkdir(parents=True, exist_ok=True)
     train(agent, cfg.algorithm.steps).save(saved)
     atomic_write(out / "assistant.zip", saved.getvalue())

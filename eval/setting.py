@@ -62,10 +62,11 @@ class Setting:
 
         Raises `TypeError` where a part is made by anything but a `Factory`, whose description is known.
         """
-        parts = [self.assistant, self.operator, self.world]
-        if not all(isinstance(part, Factory) for part in parts):
+        parts = (self.assistant, self.operator, self.world)
+        made = [dict(part.config) for part in parts if isinstance(part, Factory)]
+        if len(made) < len(parts):
             raise TypeError("only settings that are made of factories have a description")
-        return [self.name, *map(dataclasses.asdict, parts), self.channels.name, dict(self.env), self.seed]  # type: ignore[arg-type]
+        return [self.name, *made, self.channels.name, dict(self.env), self.seed]
 
     def check_world(self) -> None:
         """Raise `UserError` for an option that the world does not have, without playing anything."""

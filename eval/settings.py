@@ -24,7 +24,7 @@ _ZERO_ASSISTANT = {"_target_": "autonomy.assistants.zero.ZeroAssistant"}
 
 
 def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
-    """configs/<name>.yaml with `overrides`, as the command line would compose it; inside a program or outside."""
+    """Compose configs/<name>.yaml with `overrides`, as the command line would; inside a program or outside."""
     if GlobalHydra.instance().is_initialized():
         return compose(name, list(overrides))
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -32,7 +32,7 @@ def compose_config(name: str, overrides: Sequence[str]) -> DictConfig:
 
 
 def compose_rollout(overrides: Sequence[str]) -> DictConfig:
-    """configs/rollout.yaml with `overrides`."""
+    """Compose configs/rollout.yaml with `overrides`, as the command line of `eval.rollout` would."""
     return compose_config("rollout", overrides)
 
 

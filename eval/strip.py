@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> None:
         raise UserError(f"cannot draw to {path}: out must end in .png, in a folder that exists")
     episode = in_renderer(filmed, (setting, (seed,), 1, count))
     if episode is not None:
-        atomic_write(path, draw(*episode, setting.labels()))
+        atomic_write(path, draw(*episode, setting.labels(), bool(setting.env["tasks"])))
         print(f"out: {path}")
 
 
@@ -95,8 +95,10 @@ def moments(infos: Infos, count: int) -> list[int]:
     return chosen
 
 
-def draw(infos: Infos, frames: dict[int, Frame], labels: tuple[str, str, str]) -> bytes:
+def draw(infos: Infos, frames: dict[int, Frame], labels: tuple[str, str, str], tasks: bool = True) -> bytes:
     """The picture as a PNG of 256 colours. `labels`: the names of assistant, operator and channels.
+
+    `tasks` says whether the world counts tasks; otherwise the title says whether the episode was a success.
 
     Between the frames and the dimensions is the assistant's belief, when it has one: see `eval.figures.bands`.
     """
@@ -112,7 +114,7 @@ def draw(infos: Infos, frames: dict[int, Frame], labels: tuple[str, str, str]) -
         _belief(charts[0], course)
     for place, step in enumerate(sorted(frames)):
         _frame(figure.add_subplot(grid[0, place]), charts, infos, step, frames[step])
-    _words(figure, infos, labels)
+    _words(figure, infos, labels, tasks)
     return _png(figure)
 
 
@@ -165,7 +167,8 @@ def _chart(axes: Axes, infos: Infos) -> None:
         if not held[dim] and held.any():
             axes.plot(times, dim - 0.44 * wishes[:, dim], color=_rgb(INK), lw=0.7)
     every = 1 + executed.shape[1] // 15
-    axes.set_yticks(shown := range(0, executed.shape[1], every), [f"dim {dim}" for dim in shown])
+    shown = range(0, executed.shape[1], every)
+    axes.set_yticks(shown, [f"dim {dim}" for dim in shown])
     axes.set_ylim(executed.shape[1] - 0.5, -0.5)
     axes.set_xlim(0, times[-1])
     axes.set_xlabel(unit_of(period), loc="left")
@@ -173,11 +176,11 @@ def _chart(axes: Axes, infos: Infos) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
+def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str], tasks: bool) -> None:
     """What is to be seen: a title, the operator's plan and a legend."""
     assistant, operator, channels = labels
     last = infos[-1]
-    text = f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest: {_outcome(last)}"
+    text = f"operator ({operator}) on {channels}, assistant ({assistant}) on the rest{_outcome(last, tasks)}"
     inch = 1 / figure.get_figheight()
     figure.text(0.05, 1 - 0.28 * inch, text, fontsize=14, fontweight="bold", color=_rgb(INK))
     if last["intent"]:
@@ -191,12 +194,12 @@ def _words(figure: Figure, infos: Infos, labels: tuple[str, str, str]) -> None:
     figure.legend(handles=handles, loc="lower right", ncols=3, frameon=False, bbox_to_anchor=(0.99, -0.008))
 
 
-def _outcome(last: dict[str, Any]) -> str:
-    """How the episode ended, by the info of its last step: tasks done, or success where the world counts no tasks."""
-    done = len(last["completed"])
-    if done or last.get("success") is None:
-        return f"{done} tasks done"
-    return "success" if last["success"] else "no success"
+def _outcome(last: dict[str, Any], tasks: bool) -> str:
+    """How the episode ended, by the info of its last step; nothing where the world does not judge."""
+    if tasks:
+        return f": {len(last['completed'])} tasks done"
+    success = last.get("success")
+    return "" if success is None else ": success" if success else ": no success"
 
 
 def _rgb(colour: tuple[int, int, int]) -> tuple[float, float, float]:

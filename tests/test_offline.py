@@ -228,6 +228,9 @@ def test_what_is_trained_on_recordings_can_be_composed(name: str) -> None:
         (["episodes=0"], "episodes must be a whole number of at least 1"),
         (["peers=[OTHER]"], "trained on other episodes"),
         (["peers=[nowhere]"], "there is no run directory"),
+        (["run=null", "recordings=g1", "path=x"], "x: there is no such file"),
+        (["run=null", "recordings=g1", "path=x", "training_seeds=[]"], "training_seeds must be a list of one or more"),
+        (["run=null", "recordings=g1", "path=x", "training_seeds=[1,1]"], "different from each other"),
         (["recordings=g1", "path=x"], "give run=DIR, or recordings=NAME path=FILE"),
     ],
 )

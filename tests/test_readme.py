@@ -201,7 +201,9 @@ def test_unknown_commands_are_refused(line: str, tmp_path: Path, monkeypatch: py
 
 def test_it_shows_the_picture_and_names_only_files_that_are_there() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXT)
-    assert pictures == [f"eval/results/{name}" for name in ("shared_control.png", "door.png", "cockpit.webp", "cockpit.png")]
+    assert pictures == [
+        f"eval/results/{name}" for name in ("shared_control.png", "door.png", "cockpit.webp", "cockpit.png")
+    ]
     sizes = [(ROOT / picture).stat().st_size for picture in pictures]
     assert min(sizes) > 20_000
     assert sum(sizes) <= 1_000_000

@@ -13,7 +13,7 @@ from PIL import Image
 
 from envs.rendering import rendering_problem
 from eval.recognition import Belief
-from eval.strip import draw, moments
+from eval.strip import _outcome, draw, moments
 
 
 def infos_of(steps: int, completed: dict[int, str], held: list[bool]) -> list[dict[str, Any]]:
@@ -83,3 +83,16 @@ def test_an_episode_is_drawn(program: Callable[..., Any], tmp_path: Path) -> Non
     assert done.stdout == "out: picture.png\n"
     picture = Image.open(tmp_path / "picture.png")
     assert picture.width == 1364
+
+
+def test_the_title_counts_tasks_where_there_are_some_and_else_says_what_the_world_says() -> None:
+    done = {"completed": ("kettle",), "success": False}
+    assert _outcome(done, tasks=True) == ": 1 tasks done"
+    assert _outcome({"completed": (), "success": False}, tasks=True) == ": 0 tasks done"
+    assert [
+        _outcome({"completed": (), **known}, tasks=False) for known in ({"success": True}, {"success": False}, {})
+    ] == [
+        ": success",
+        ": no success",
+        "",
+    ]

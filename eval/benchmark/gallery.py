@@ -75,7 +75,7 @@ def strip(cell: Cell, episode: dict[str, Any], seeds: Sequence[int], home: Path)
     film = in_renderer(filmed, (cell.setting, order, BATCH, FRAMES))
     if film is None or tuple(film[0][-1]["completed"]) != tuple(episode["completed"]):
         return None
-    picture = draw(*film, cell.setting.labels())
+    picture = draw(*film, cell.setting.labels(), bool(cell.setting.env["tasks"]))
     file.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(file, picture)
     return picture

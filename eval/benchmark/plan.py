@@ -16,7 +16,7 @@ from autonomy.types import UserError
 from eval.benchmark.cells import Cell
 from eval.benchmark.frame import of_people
 from eval.benchmark.ideas import with_ideas
-from eval.benchmark.trainings import Training, plan_trainings
+from eval.benchmark.trainings import TRAININGS, Training, check_lists, filled, plan_trainings
 from eval.setting import channels_of
 from eval.settings import ZERO, compose_rollout, setting_of, usable_folder
 
@@ -55,7 +55,7 @@ class Plan:
         learn = [*config["train"], *config["budget"]]
         self.assistants: list[str] = config["assistants"]
         self.training_seeds: list[int] = config["training_seeds"]
-        folder, grow = self.store / "trainings", _plain(cfg, ("grow",))["grow"]
+        folder, grow = self.store / TRAININGS, _plain(cfg, ("grow",))["grow"]
         partner = [] if cfg.partner_seed is None else plan_trainings(["bc"], [cfg.partner_seed], learn, folder)
         self.assisting = _assisting(config, _amounts(grow, self.training_seeds), learn, folder)
         self.grows: str | None = None if grow is None else str(grow["name"])
@@ -116,12 +116,7 @@ def _plain(cfg: DictConfig, keys: Sequence[str]) -> dict[str, Any]:
 
 def _check(config: dict[str, Any]) -> None:
     """Raise `UserError` for a number out of its range or an empty list."""
-    for key in ("assistants", "training_seeds"):
-        _filled(key, config[key])
-        if len(set(config[key])) < len(config[key]):
-            raise UserError(f"{key} must be different from each other, got {config[key]}")
-    for seed in config["training_seeds"]:
-        whole("training_seeds", seed, 0)
+    check_lists(config["assistants"], config["training_seeds"])
     for key, least in (("processes", 1), ("partner_seed", 0)):
         if config[key] is not None:
             whole(key, config[key], least)
@@ -136,7 +131,7 @@ def _check_seeds_of(seeds_of: Any) -> None:
     if not isinstance(seeds_of, dict):
         raise UserError(f"seeds_of must give assistants their training seeds, as {{ibc: [0,1,2]}}, got {seeds_of!r}")
     for name, seeds in seeds_of.items():
-        _filled(f"seeds_of.{name}", seeds)
+        filled(f"seeds_of.{name}", seeds)
         for seed in seeds:
             whole(f"seeds_of.{name}", seed, 0)
 
@@ -155,16 +150,11 @@ def _assisting(
     ]
 
 
-def _filled(key: str, value: Any) -> None:
-    if not isinstance(value, list) or not value:
-        raise UserError(f"{key} must be a list of one or more, got {value!r}")
-
-
 def _places(config: dict[str, Any], env: DictConfig) -> tuple[list[Place], list[Place]]:
     """The places of the cells and curves, and those of the references, all of which can be played in `env`."""
     curves = [place for name, curve in config["curves"].items() for place in _curve(name, curve)]
     if not curves:
-        _filled("cells", config["cells"])
+        filled("cells", config["cells"])
     cells, references = ([Place(_overrides(key, entry)) for entry in config[key]] for key in ("cells", "references"))
     _check_places([*cells, *references, *curves], env)
     return [*cells, *curves], references
@@ -179,7 +169,7 @@ def _check_places(places: Sequence[Place], env: DictConfig) -> None:
 def _curve(name: str, curve: Any) -> Iterator[Place]:
     if not isinstance(curve, dict) or set(curve) != {"play", "key", "values"}:
         raise UserError(f"the curve {name} needs play, key and values, got {curve!r}")
-    _filled(f"curves.{name}.values", curve["values"])
+    filled(f"curves.{name}.values", curve["values"])
     for value in curve["values"]:
         more = curve["key"].format(value) if "{}" in curve["key"] else f"{curve['key']}={value}"
         yield Place((*_overrides(name, curve["play"]), more), name, float(value))
@@ -203,6 +193,6 @@ def _amounts(grow: Any, training_seeds: Sequence[int]) -> list[Amount]:
             raise UserError(f"grow.fewer needs values and training_seeds, got {fewer!r}")
         groups.append((fewer["values"], fewer["training_seeds"]))
     for values, seeds in groups:
-        _filled("the values and training seeds of grow", values)
-        _filled("the values and training seeds of grow", seeds)
+        filled("the values and training seeds of grow", values)
+        filled("the values and training seeds of grow", seeds)
     return [Amount((f"{grow['key']}={one}",), float(one), seeds) for values, seeds in groups for one in values]

@@ -12,15 +12,19 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from autonomy.checks import whole
 from autonomy.types import UserError
 from envs.parallel import available_cores
 from eval.settings import compose_config
 
+TRAININGS = "trainings"
+"""The folder of a store that holds run directories."""
 PLAY = "play:"
 """Begins an override of configs/rollout.yaml among those of a variant."""
 _ALWAYS = ("threads=1", "evaluation.episodes=0")
@@ -122,6 +126,22 @@ def parted(overrides: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Split a variant's overrides into those that its training takes and those that its play takes, without "play:"."""
     play = tuple(one.removeprefix(PLAY) for one in overrides if one.startswith(PLAY))
     return tuple(one for one in overrides if not one.startswith(PLAY)), play
+
+
+def filled(key: str, value: Any) -> None:
+    """Raise `UserError` for anything but a list of one or more."""
+    if not isinstance(value, list) or not value:
+        raise UserError(f"{key} must be a list of one or more, got {value!r}")
+
+
+def check_lists(assistants: Any, training_seeds: Any) -> None:
+    """Raise `UserError` unless both are lists of different entries, the second one of whole numbers."""
+    for key, value in (("assistants", assistants), ("training_seeds", training_seeds)):
+        filled(key, value)
+        if len(set(value)) < len(value):
+            raise UserError(f"{key} must be different from each other, got {value}")
+    for seed in training_seeds:
+        whole("training_seeds", seed, 0)
 
 
 def plan_trainings(

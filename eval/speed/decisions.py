@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import subprocess
 import sys
 import time
@@ -82,11 +83,17 @@ def _row(what: str, ours: TorchAssistant, plain: TorchAssistant | None, repeats:
     idle = _percentile(lambda: ours.predict(seen), 2 * repeats)
     with _busy_process():
         loaded = _percentile(lambda: ours.predict(seen), 2 * repeats)
-    period = f"the period is {1e3 * compose_config('train', []).env.period:.0f} ms"
+    period = f"the period is {1e3 * _period():.0f} ms"
     note = f"p99 {1e3 * idle:.3g} ms; {1e3 * loaded:.3g} ms beside a busy process; {period}"
     limit = (DIM - HELD) * _weight_bytes(ours) / _memory_rate()
     other, other_is = (others[0], _difference(ours)) if others else (None, "-")
     return Row(what, seconds, other, other_is, limit, f"reading the weights {DIM - HELD} times", note)
+
+
+@functools.cache
+def _period() -> float:
+    """Seconds a decision in the world that trainings have by default."""
+    return float(compose_config("train", []).env.period)
 
 
 def _difference(ours: TorchAssistant) -> str:
